@@ -7,6 +7,7 @@ BIN := .venv/bin
 demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
 	$(BIN)/python run_sim.py run outage --force
 
+test: export PYTHONDONTWRITEBYTECODE = # its many processes would compile every module anew
 test: lint ## Style, types and tests; with SLOW=1 those as well that take long, as CI does
 	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 

@@ -57,6 +57,7 @@ def test_a_lean_run_has_the_summary_of_the_full_one_from_fewer_columns(runs):
     assert stored(runs["full"]) - stored(runs["lean"]) == {*GIVEN_UP, *TOLD_ELSEWHERE}
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_lean_run_are_those_of_the_full_one_without_what_it_gave_up(runs):
     full, lean = (load_run(runs[name]).requests for name in ("full", "lean"))
     assert set(full) - set(lean) == set(GIVEN_UP)

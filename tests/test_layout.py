@@ -49,6 +49,7 @@ LIBRARIES_NOT_FOR = {
 MAY_USE_RAY = {"agents/backends/actors.py", "agents/backends/cluster.py", "live/serve.py"}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Every module that a file names in an import, at any depth."""
     results: set[str] = set()

@@ -187,6 +187,7 @@ print([name for name in ("torch", "ray") if name in sys.modules])
     assert told[1].splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_on_goes_on_from_what_was_learned(tmp_path, monkeypatch):
     """`run_here` trains during the run; the second time nothing is pretrained."""
     assert run_here(tmp_path, "--local", "--out", "first")[0] == 0
@@ -198,7 +199,7 @@ def test_a_run_that_trains_on_goes_on_from_what_was_learned(tmp_path, monkeypatc
     }
 
 
-@pytest.mark.parametrize("left", [0, 100])
+@pytest.mark.parametrize("left", [0, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_damaged_entry_is_told_and_learned_again(left, cache, tmp_path, caplog):
     first = run_into(tmp_path / "first")
     (entry,) = (cache / "learned").glob("*.safetensors")

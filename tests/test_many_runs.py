@@ -132,6 +132,7 @@ def test_the_key_of_a_cell_holds_versions_and_code(store, monkeypatch):
     assert cells_of([plan], "?", store)[0].folder != cell.folder
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_told_and_stops_no_other(store, tmp_path, monkeypatch, capsys):
     run = one_run.execute
 
@@ -251,6 +252,7 @@ def test_a_cell_is_not_computed_by_other_code_than_its_name_tells(tmp_path, monk
     assert compute_elsewhere(*elsewhere) == CHANGED
 
 
+@pytest.mark.slow
 def test_a_cell_that_was_killed_as_it_began_is_begun_again(store, tmp_path):
     (cell,) = cells_of([read("smoke", [*TINY, "costs.c_e=0.15"])], "?", store)
     cell.folder.mkdir(parents=True)

@@ -127,6 +127,7 @@ def test_a_copy_of_the_tools_own_loss_gives_its_bytes(way: str, here: Path) -> N
     assert not own["score"].equals(another["score"])
 
 
+@pytest.mark.slow
 def test_rejectors_of_own_and_other_losses_are_trained_as_one_stack(here: Path) -> None:
     """A study of five forms: each row learns what it would alone, and the report tells the own ones, too."""
     l2h_fleet.register("loss", "copy", copy)

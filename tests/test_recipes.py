@@ -36,6 +36,7 @@ def test_every_recipe_is_played_below() -> None:
     assert {f"test_{name}" for name in RECIPES} == set(tests) - {"test_every"}
 
 
+@pytest.mark.slow
 def test_priority_lets_the_urgent_pass(played: analysis.Run) -> None:
     started = played.requests.dropna(subset=["started_at_s"]).sort_values("started_at_s")
     waited = started["started_at_s"] - started["reached_at_s"]
@@ -70,6 +71,7 @@ def test_evening_is_when_most_ask(played: analysis.Run) -> None:
     assert hours[18:23].sum() > 3 * hours[6:11].sum()
 
 
+@pytest.mark.slow
 def test_quotas_hold(played: analysis.Run) -> None:
     requests = played.requests
     sent = requests[requests["attempts"] > 0]

