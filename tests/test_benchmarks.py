@@ -207,3 +207,10 @@ def test_the_benchmark_of_writing_packs_the_same_bytes_as_the_run(tmp_path):
 def test_every_mutant_that_was_judged_is_one_of_those_that_there_are():
     """Their names hold the code: a rule that was changed since is to be judged anew."""
     assert judgements().keys() <= {str(one) for one in mutants()}
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_convolutions_measures_every_way(tmp_path: Path) -> None:
+    told = last_object(tmp_path, "benchmarks.convolutions", "--repeats", "1", "--counts", "2")
+    ways = {"one_by_one", "grouped", "shared", "vmap", "unfolded"}
+    assert set(told["ms"]["2"]) == set(told["times_as_fast_as_one_by_one"]["2"]) == ways

@@ -25,7 +25,7 @@ class StackedRejectors:
     its own seed, and `torch.baddbmm` multiplies each row on its own, though it may round by where in memory
     a row begins. So a stack always holds a whole block, which is the same for any number of workers.
     (`torch.vmap` over modules did not give the same bits, nor did grouped convolutions; these are therefore
-    called row by row, which costs nothing, since they compute long.)
+    called row by row, which costs at most a fifth, since they compute long: `benchmarks.convolutions`.)
     """
 
     def __init__(self, family: str, inputs: RejectorInput, outputs: int, seeds: Sequence[int]) -> None:
