@@ -54,3 +54,27 @@ class Draws:
 
     def some(self, names: list[str], least: int = 0) -> list[str]:
         return [str(name) for name in self._draw.permutation(names)[: self.number(least, len(names))]]
+
+
+def together(draws: Draws, found: dict[str, Any]) -> None:
+    """Has the clients of a scenario learn together, and leaves out most of what does not go with that."""
+    every_s, prototypes = draws.one_of(5.0, 12.5), draws.chance(0.4)
+    merges = ("average", "median") if prototypes else ("none", "average", "laplace", "median")
+    found["federation"] = {
+        "learns": "prototypes" if prototypes else "rejectors",
+        "every_s": every_s,
+        "steps": draws.number(1, 2),
+        "step_s": draws.one_of(0.0, 0.7),
+        "wait_s": every_s * draws.one_of(0.5, 0.8),
+        "merge": draws.word(*merges),
+        "absent": draws.one_of(0.0, 0.3),
+        "label_delay_s": draws.one_of(0.0, 1.5),
+    }
+    found.setdefault("training", {}).pop("online", None)
+    for place, group in enumerate(found["fleet"]):
+        group.pop("options", None)
+        group.get("device", {}).pop("battery", None)
+        if prototypes:
+            group["fallback"] = draws.word("client", "prototype") if place else "prototype"
+        else:
+            group["rejector"] = {"per": "client"}

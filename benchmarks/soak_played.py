@@ -4,6 +4,7 @@ Used by `benchmarks.soak` for every world that is not refused."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,8 @@ def try_in_memory(asked: Scenario, draw: np.random.Generator) -> bool:
     """All promises of a run that need no learners; gives whether the oracle was asked, too."""
     scenario = asked.model_copy(update={"detail": "full"})
     learned = made_up(scenario)
+    if scenario.federation is not None:
+        learned = replace(learned, shared_numbers=(500,) * len(scenario.fleet))
     if draw.random() < 0.2 and not scenario.learns_in_run:
         learned = brought(learned)
     simpy = played(scenario, learned, "simpy")
@@ -155,7 +158,6 @@ def try_in_memory(asked: Scenario, draw: np.random.Generator) -> bool:
     if asked.detail != "full":
         require_less(asked, learned, simpy)
     is_asked = len(simpy[0]) <= MOST_FOR_THE_ORACLE and bool(draw.random() < 0.5)
-    is_asked &= scenario.federation is None  # of which the oracle knows nothing
     if is_asked:
         require_oracle(scenario, learned, simpy)
     return is_asked

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak_documents import Table, at_path, frozen, put_in, without, wrong
-from benchmarks.soak_draws import Draws
+from benchmarks.soak_draws import Draws, together
 from sim.registry.registry import FAMILIES, PartFamily
 from sim.registry.scores import SCORES
 from sim.scenario.schema.vocabulary import TAGS, parts_at
@@ -70,6 +70,8 @@ class Drawing(Draws):
         else:
             found["servers"] = [self.part("NamedServer") | {"server": name} for name in self.servers]
             found["models"] = {name: self.part("ServerModel") for name in self.models}
+        if self.has_one and self.chance(0.15):
+            together(self, found)
         return self.mended(found) if self.chance(0.85) else found
 
     def mended(self, document: Table) -> Table:
@@ -286,6 +288,7 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     ("LinksTarget", "groups"): lambda one: one.some(one.groups, least=1),
     ("Group", "presence"): Drawing.presence,
     ("NamedServer", "peers_of"): lambda one: one.word(*one.groups),
+    ("ServerModel", "nested_in"): lambda one: one.word(*one.models),
     ("ServerModel", "of_group"): lambda one: one.word(*one.groups),
     ("ServersTarget", "names"): lambda one: one.some(one.servers, least=1),
 }

@@ -147,7 +147,7 @@ class School:
             finished += [(min(ends), request)] if ends else []
             answered += [(request.resolved, request)] if request.outcome == "remote" else []
             decided += [(request.decided, request)]
-        delay = self.online.label_delay_s
+        delay = (self.online or self.scenario.federation).label_delay_s
         return {
             # A device that is done at this very instant decides after the models have come into force.
             name: [(at, request) for at, request in found if at < self.env.now and at + delay <= self.env.now]
@@ -158,8 +158,6 @@ class School:
         """A round is over: its version comes into force, and copies leave for whoever can be reached."""
         self.in_force.append(self.env.now)
         deferred = self.news(known, "finished") if self.online.source != "pool" else []
-        depends_on = self.scenario.training.feedback == "deferred_only"
-        told, decided = (self.news(known, name) if depends_on else [] for name in ("answered", "decided"))
         update = self.learner.train_round(
             TrainingRound(
                 version=self.version,
@@ -170,20 +168,7 @@ class School:
                     np.array([request.sample for _, request in deferred], dtype=np.int32),
                     np.array([at for at, _ in deferred], dtype=np.float64),
                 ),
-                feedback=Feedback(
-                    np.array([request.client for _, request in told], dtype=np.int32),
-                    np.array([request.sample for _, request in told], dtype=np.int32),
-                    np.array([self.was_right(request) for _, request in told], dtype=bool),
-                    np.array([request.propensity for _, request in told], dtype=np.float32),
-                    np.array([at for at, _ in told], dtype=np.float64),
-                    np.array(
-                        [
-                            sum(request.client == client for _, request in decided)
-                            for client in range(self.scenario.clients)
-                        ],
-                        dtype=np.int64,
-                    ),
-                ),
+                feedback=self.feedback(known),
                 # The only look ahead, and the product's: who will train on this version.
                 trains=np.array(self.who_has(self.version), dtype=np.int32),
             )
@@ -196,6 +181,25 @@ class School:
             if self.policy(client).score == "oracle":
                 self.copy[client] = self.rejector[client] = self.version
             self.send_copy(client)
+
+    def feedback(self, known: dict) -> Feedback:
+        """What clients were answered since the last round, and how often they decided, if they learn."""
+        learns = self.scenario.learns_from_answers
+        told, decided = (self.news(known, name) if learns else [] for name in ("answered", "decided"))
+        return Feedback(
+            np.array([request.client for _, request in told], dtype=np.int32),
+            np.array([request.sample for _, request in told], dtype=np.int32),
+            np.array([self.was_right(request) for _, request in told], dtype=bool),
+            np.array([request.propensity for _, request in told], dtype=np.float32),
+            np.array([at for at, _ in told], dtype=np.float64),
+            np.array(
+                [
+                    sum(request.client == client for _, request in decided)
+                    for client in range(self.scenario.clients)
+                ],
+                dtype=np.int64,
+            ),
+        )
 
     def who_has(self, version: int) -> list[int]:
         """The clients whose rejectors are of this version at some time."""

@@ -18,6 +18,7 @@ from math import inf, nan
 import numpy as np
 import simpy
 from reference_energy import Device
+from reference_federation import Together
 from reference_learning import School, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_network import Link as SharedLink
@@ -127,7 +128,8 @@ class Reference:
         self.options = World(scenario).options
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
-        self.school = School(self.env, scenario, learned, self.requests, learner)
+        school = Together if scenario.federation else School
+        self.school = school(self.env, scenario, learned, self.requests, learner)
         self.servers = [
             Server(self.env, scenario, place, self.school.slows, self.reply, self.work)
             for place in range(len(scenario.stations))

@@ -40,6 +40,7 @@ STUDIES = (STUDY, STUDY_CURVES, STUDY_BOUNDED, STUDY_LOSSES)
 LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, *STUDIES, RELIABILITY)
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 ASKED = ["option", "server", "model"]
+RECALLED = ["prototype_label", "prototype_age_s"]
 COMPARED = [
     "request_id",
     "sample_id",
@@ -204,7 +205,7 @@ class MadeUpLearner:
     def merge(self, merge: Merge) -> Update:
         self.merges.append(merge)
         self._feedback_buffer = crc32(
-            merge.uploads.tobytes() + merge.receives.tobytes(), self._feedback_buffer
+            merge.uploads.tobytes() + merge.receives.tobytes() + merge.broken.tobytes(), self._feedback_buffer
         )
         draw = np.random.default_rng([merge.number, self._feedback_buffer])
         nothing: dict[str, list[object]] = {name: [] for name in ("stage", "group", "step", "at_s")}
@@ -359,14 +360,16 @@ def reference_with_energy(
     cold = ["cold_start"] if any(one.serverless for one in scenario.stations) else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
     computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
+    recall = RECALLED if any(one.fallback == "prototype" for one in scenario.fleet) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
             | _versions(loop, one)
+            | (_recalled(loop, one) if recall else {})
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold + computed,
+        columns=COMPARED + whom + drawn + cold + computed + recall,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -452,6 +455,17 @@ def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -
         "energy_j": request.drawn / 1e9,
         "answered_by": by,
     } | _sent(told_of(request), scenario.horizon_s)
+
+
+def _recalled(loop: Reference, request: Request) -> dict[str, object]:
+    """What a client's nearest prototype said, where it answered in place of a server."""
+    falls = loop.group(request.client).fallback == "prototype"
+    label, age = -1, nan
+    if falls and request.outcome not in {"local", "remote", "in_flight", "no_power"}:
+        label, age = loop.school.prototype(request)
+        by = "prototype" if label >= 0 else "client"
+        return {"answered_by": by, **dict(zip(RECALLED, (label, age), strict=True))}
+    return dict(zip(RECALLED, (label, age), strict=True))
 
 
 def _is_charged(send: Send, scenario: Scenario) -> bool:

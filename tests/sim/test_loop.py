@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from strategies import several, worlds
+from strategies_together import together
 from tried import tried
 from worlds import (
     differences,
@@ -17,8 +18,8 @@ from worlds import (
 )
 
 
-def assert_loops_agree(scenario, arrivals, chunk_s):
-    learned = made_up(scenario)
+def assert_loops_agree(scenario, arrivals, chunk_s, learned=None):
+    learned = learned or made_up(scenario)
     loops = (product_with_energy, reference_with_energy)
     ours, theirs = (loop(scenario, learned, arrivals, chunk_s) for loop in loops)
     for mine, told in zip(ours, theirs, strict=True):
@@ -52,6 +53,14 @@ def test_several_servers_and_options_equal_the_reference(world):
 @given(several())
 def test_several_servers_and_options_equal_the_reference_on_new_worlds(world):
     assert_loops_agree(*world)
+
+
+@tried(60, derandomize=True)
+@given(together())
+def test_clients_that_learn_together_equal_the_reference(world):
+    """Rounds, uploads, merges and broadcasts, of rejectors and of prototypes."""
+    scenario, learned, arrivals, chunk_s = world
+    assert_loops_agree(scenario, arrivals, chunk_s, learned)
 
 
 FLEET = group_of(

@@ -1,0 +1,60 @@
+"""Random small scenarios whose clients learn together, out of those of `strategies`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+from strategies import spans, worlds
+from worlds import WrittenArrivals, made_up
+
+from sim.messages import Learned
+from sim.registry.scores import SCORES
+from sim.scenario import Scenario
+
+
+@st.composite
+def federations(draw: st.DrawFn, horizon: float, lattice: bool, prototypes: bool) -> dict[str, Any]:
+    """Short rounds, so that there are some: what a client learns may be late, lost or overtaken."""
+    every_s = draw(spans(lattice, 4, int(2 * horizon)))
+    merges = ["average", "median"] if prototypes else ["none", "average", "average", "laplace", "median"]
+    found: dict[str, Any] = {
+        "every_s": every_s,
+        "steps": draw(st.integers(1, 2)),
+        "step_s": draw(st.sampled_from([0.0, every_s / 8])),
+        "wait_s": draw(st.sampled_from([every_s / 2, every_s * 0.75])),
+        "merge": draw(st.sampled_from(merges)),
+        "among": "variant" if prototypes else draw(st.sampled_from(["variant", "group"])),
+        "absent": draw(st.sampled_from([0.0, 0.0, 0.4])),
+        "label_delay_s": draw(spans(lattice, 0, 6)),
+        "learns": "prototypes" if prototypes else "rejectors",
+    }
+    if found["merge"] != "none" and draw(st.booleans()):
+        found["broken"] = {"share": 0.5, "fault": "noise"}
+    return found
+
+
+@st.composite
+def together(draw: st.DrawFn) -> tuple[Scenario, Learned, WrittenArrivals, float]:
+    """A scenario, what was learned before it, its arrivals and the length of a chunk."""
+    scenario, arrivals, chunk_s = draw(worlds())
+    told = scenario.model_dump()
+    prototypes = draw(st.booleans())
+    told["training"]["online"], told["training"]["feedback"] = None, "full"
+    lattice = draw(st.booleans())
+    told["federation"] = draw(federations(scenario.horizon_s, lattice, prototypes))
+    for place, group in enumerate(told["fleet"]):
+        group["device"]["battery"], group["options"] = None, None  # which do not go with it yet
+        if group["policy"]["price"]["kind"] in {"energy_aware", "always_local"}:
+            group["policy"]["price"] = {"kind": "always_remote"}
+        if prototypes:
+            group["fallback"] = "prototype" if place == 0 else draw(st.sampled_from(["prototype", "none"]))
+            group["rejector"]["per"] = "variant"
+        else:
+            if place == 0 and not SCORES[group["policy"]["score"]].needs_rejector:
+                group["policy"]["score"] = "l2h"
+            group["rejector"]["per"] = "client"
+    asked = Scenario.model_validate(told)
+    numbers = tuple(draw(st.sampled_from([0, 500, 4_000])) for _ in asked.fleet)
+    return asked, replace(made_up(asked), shared_numbers=numbers), arrivals, chunk_s
