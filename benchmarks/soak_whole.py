@@ -24,6 +24,7 @@ from commands.interrupts import ENDING, EXIT_CODE
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 240.0  # wall time of one command
 SIGNALS = (*ENDING, signal.SIGKILL)
+DIVERGED = "a smaller learning rate may help"  # so ends the line of a run that cannot learn, exit code 1
 
 
 def command(folder: Path, *words: str, at_most_bytes: int | None = None) -> subprocess.Popen[str]:
@@ -53,7 +54,8 @@ def ended(process: subprocess.Popen[str], *codes: int) -> int:
         process.terminate()  # which takes along what it started
         process.communicate()
         raise Broken(f"does not end in {LIMIT_S:g} s") from None
-    if process.returncode not in codes or "Traceback" in said:
+    cannot_learn = process.returncode == 1 and said.rstrip().endswith(DIVERGED)
+    if (process.returncode not in codes and not cannot_learn) or "Traceback" in said:
         raise Broken(f"exit code {process.returncode}: {' | '.join(said.splitlines()[-3:])}")
     return process.returncode
 
@@ -125,8 +127,9 @@ def try_whole(document: Table, folder: Path, draw: np.random.Generator) -> list[
     actors = int(draw.integers(1, 3)) if draw.random() < 0.1 else 0
     words = ("run", "soak.yaml", "--quiet", "--checkpoint-every", "0")
     began = time.monotonic()
-    if ended(command(folder, *words, "--local", "--out", "whole"), 0, 2) == 2:
-        return ["refused"]  # by the learners, in one line
+    code = ended(command(folder, *words, "--local", "--out", "whole"), 0, 2)
+    if code:  # by the learners, in one line
+        return ["refused" if code == 2 else "diverged"]
     took_s, whole = time.monotonic() - began, results(folder / "whole")
     require_finite(json.loads(whole["summary.json"]))
     cut = (*words, *(("--workers", str(actors)) if actors else ("--local",)), "--out", "cut", "--resume")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from agents.models.training import SMALLER
 from benchmarks import soak, soak_whole
 from benchmarks.soak_documents import Table, shrunk
 from benchmarks.soak_played import Broken, are_same
@@ -90,6 +91,17 @@ def test_a_command_that_does_not_end_is_ended(monkeypatch):
         with pytest.raises(Broken, match=r"does not end in 0\.1 s"):
             soak_whole.ended(process, 0)
         assert process.returncode is not None
+
+
+@pytest.mark.parametrize(("line", "is_told"), [(f"the loss is inf{SMALLER}", True), ("no room", False)])
+def test_a_run_that_cannot_learn_may_end_with_1_and_no_other(line: str, is_told: bool):
+    words = [sys.executable, "-c", f"import sys; sys.exit({line!r})"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        if is_told:
+            assert soak_whole.ended(process, 0) == 1
+        else:
+            with pytest.raises(Broken, match="exit code 1: no room"):
+                soak_whole.ended(process, 0)
 
 
 def test_counts_of_another_seed_are_not_gone_on_with(tmp_path: Path):
