@@ -6,8 +6,9 @@ and in a round everybody runs once. Arrivals are drawn beforehand (Ciw draws its
 memory by SimPy's loop with every column of every table, the time line and all checks, `compiled` the same by
 the compiled loop, `compiled_loop` of that the loop alone: from the sends as columns to what became of them.
 Ciw runs a tenth of the requests, the reference loop a quarter: rates are what counts. Plain SimPy knows no
-prices, disciplines or autoscalers: beside those it plays the same arrivals without. `end_to_end` draws the
-arrivals and writes the files as well, and says where the time goes. The last line is one JSON object.
+prices, disciplines or autoscalers: beside those it plays the same arrivals without. `options` is one load on
+one server, and on ten of three models. `end_to_end` draws the arrivals and writes the files as well, and says
+where the time goes. The last line is one JSON object.
 
 `python -m benchmarks.event_loop [--requests N] [--rounds N]`
 """
@@ -41,8 +42,10 @@ from benchmarks.workloads import (
     closed_loops,
     fair,
     hearing,
+    many_options,
     mm4,
     mostly_local,
+    one_option,
     priced,
 )
 from sim.scenario import Scenario
@@ -104,6 +107,21 @@ def prices(requests: int, rounds: int) -> dict[str, Any]:
     return {"per_s": {kind: round(rate) for kind, rate in per_s.items()}, "us_more_than_a_threshold": more}
 
 
+def options(requests: int, rounds: int) -> dict[str, Any]:
+    """Compiled: clients of one server, and the same on ten servers of three models each."""
+    worlds = {make.__name__: Drawn(make(requests)) for make in (one_option, many_options)}
+    rates: dict[str, list[float]] = {name: [] for name in worlds}
+    for world in worlds.values():
+        compiled(world)
+    for _ in range(rounds):
+        for name, found in rates.items():
+            began = time.process_time()
+            compiled(worlds[name])
+            found.append(worlds[name].count / (time.process_time() - began))
+    per_s = {name: round(statistics.median(found)) for name, found in rates.items()}
+    return {"per_s": per_s, "times_as_long": round(per_s["one_option"] / per_s["many_options"], 2)}
+
+
 def growth(requests: int, rounds: int) -> dict[str, Any]:
     """A run with its files and one ten times as long, each in a process of its own."""
     runs: dict[int, list[dict[str, float]]] = {requests: [], LONGER * requests: []}
@@ -152,6 +170,8 @@ def main() -> None:
         return
     results["prices"] = prices(chosen.requests, chosen.rounds)
     print("prices", results["prices"])
+    results["options"] = options(chosen.requests, chosen.rounds)
+    print("options", results["options"])
     results["end_to_end"] = {
         name: measured(chosen.requests, name) for name in ("mm4", "batching_outage_retries")
     }

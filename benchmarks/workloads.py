@@ -113,6 +113,45 @@ def fair(requests: int) -> Scenario:
     return changed(mm4(requests), discipline="fair")
 
 
+def one_option(requests: int) -> Scenario:
+    """A thousand clients of one server, at an offered load of 0.8."""
+    return by_options(requests, servers=1, models=1)
+
+
+def many_options(requests: int) -> Scenario:
+    """The same clients, replicas and load, on ten servers of three models each: thirty options a client."""
+    return by_options(requests, servers=10, models=3)
+
+
+def by_options(
+    requests: int, servers: int, models: int, clients: int = 1_000, replicas: int = 40
+) -> Scenario:
+    rate_hz = 0.8 * replicas / SERVICE_S
+    names, places = [f"m{n}" for n in range(models)], [f"s{n}" for n in range(servers)]
+    service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": SERVICE_S}}
+    stations = [
+        {"server": place, "models": tuple(names), "replicas": replicas // servers, "service": service}
+        for place in places
+    ]
+    options = [
+        {"option": f"{place}_{name}", "server": place, "model": name} for place in places for name in names
+    ]
+    group = group_of(
+        clients=clients,
+        choose="two_choices" if len(options) > 1 else "best",
+        link={"latency": 0.02},
+        arrivals={"process": {"kind": "poisson", "rate_hz": rate_hz / clients}},
+        options=tuple(options),
+    )
+    return scenario_of(
+        horizon_s=requests / rate_hz,
+        fleet=(group,),
+        server=None,
+        servers=tuple(stations),
+        models={name: {} for name in names},
+    )
+
+
 def changed(scenario: Scenario, **server: Any) -> Scenario:
     """The same under other keys of its server."""
     document = scenario.model_dump()
