@@ -69,7 +69,7 @@ def test_a_stretch_does_not_depend_on_what_was_asked_before(process, shape, fold
 
 
 @every_kind
-@pytest.mark.parametrize("cut_s", [0.0, 60.0, 77.7])
+@pytest.mark.parametrize("cut_s", [*(pytest.param(at, marks=pytest.mark.slow) for at in (0.0, 60.0)), 77.7])
 def test_what_is_kept_between_draws_is_data(process, shape, folder, cut_s):
     """Written out and loaded elsewhere it goes on as if nothing had been, and it is not written into."""
     whole, first = source(process, shape, folder), source(process, shape, folder)
