@@ -19,7 +19,7 @@ from sim.scenario.schema.vocabulary import (
     parts_at,
     tag_and_kind,
 )
-from sim.scenario.text.draft import MISSING, Finding, Path, refusal
+from sim.scenario.text.draft import MISSING, UNKNOWN, Finding, Path, refusal
 from sim.scenario.text.wording import nearest, number, one_of, show, type_noun
 
 Error = dict[str, Any]
@@ -88,18 +88,18 @@ def _extra(path: Path, _error: Error, value: Any) -> Finding:
     for step in path[:-1]:
         here = child(here, step)
     if path[-1] in RENAMED and RENAMED[path[-1]] in keys:
-        return Finding(path, f"unknown key: it is called {RENAMED[path[-1]]} now")
+        return Finding(path, f"{UNKNOWN}: it is called {RENAMED[path[-1]]} now")
     tag = tag_and_kind(here)
     if tag is None or tag[0] not in keys or len(parts) > 1:
         told = _kind_within(path, value, keys) or nearest(path[-1], keys)
-        return Finding(path, f"unknown key: {told}{_still_missing(told, parts, here)}")
+        return Finding(path, f"{UNKNOWN}: {told}{_still_missing(told, parts, here)}")
     if len(keys) == 1:
-        return Finding(path, f"unknown key: {tag[0]} {tag[1]} takes no other key")
+        return Finding(path, f"{UNKNOWN}: {tag[0]} {tag[1]} takes no other key")
     others = _kinds_that_take(path, tag[0], value)
     hint = f"; {tag[0]} {' or '.join(others)} takes it" if others else ""
     told = nearest(path[-1], keys)
     missing = _still_missing(told, parts, here)
-    return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {told}{missing}{hint}")
+    return Finding(path, f"{UNKNOWN} for {tag[0]} {tag[1]}: {told}{missing}{hint}")
 
 
 def _still_missing(told: str, parts: Sequence[type[BaseModel]], here: Any) -> str:
