@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import BadInput
+from sim.scenario.text.draft import MOST_TOLD
 from sim.scenario.text.overrides import put
 from sim.scenario.text.reading import check, read_draft
-from sim.scenario.text.draft import MOST_TOLD
 from sim.scenario.text.wording import show, type_noun
 
 Case = tuple[str, str, str]
