@@ -395,21 +395,16 @@ BAD: list[tuple[str, str]] = [
 def test_a_type_that_the_default_tells_may_be_left_out(here: Path) -> None:
     text = (
         "import l2h_fleet\n@l2h_fleet.register('policy', 'untyped')\nclass P:\n"
-        "    def __init__(self, above=0.2, tries=3, how='now'): pass\n    def decide(self, request, now): return 0"
+        "    def __init__(self, above=0.2, tries=3, how='now'): pass\n"
+        "    def decide(self, request, now): return 0"
     )
     (here / "untyped.py").write_text(text)
     l2h_fleet.load_plugin(here / "untyped.py")
-    for keys, said in (
-        ("above: 1, tries: 0.5", None),
-        ("tries: none", "must be a"),
-        ("how: 3", "must be text"),
-    ):
-        price = f"fleet.*.policy={{score: confidence, price: {{kind: untyped, {keys}}}}}"
-        if said is None:
-            read("smoke", [price])
-        else:
-            with pytest.raises(l2h_fleet.BadInput, match=said):
-                read("smoke", [price])
+    price = "fleet.*.policy={score: confidence, price: {kind: untyped, %s}}"
+    read("smoke", [price % "above: 1, tries: 0.5"])
+    for keys, said in (("tries: none", "must be a"), ("how: 3", "must be text")):
+        with pytest.raises(l2h_fleet.BadInput, match=said):
+            read("smoke", [price % keys])
 
 
 @pytest.mark.parametrize(("text", "line"), BAD, ids=[line for _, line in BAD])

@@ -34,8 +34,10 @@ class PolicyEntry(Part):
 
 
 class PolicyStudy(Part):
-    """The document. `set` changes the scenario for every policy; `baseline` is what they are held against, else the
-    first of them."""
+    """The document.
+
+    set: changes the scenario for every policy; baseline: what they are held against, without one the first.
+    """
 
     scenario: str
     seeds: Annotated[int, Field(ge=LEAST_SEEDS, le=1000)] = 5

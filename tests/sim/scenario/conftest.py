@@ -34,8 +34,8 @@ def example(folder: Path, example_text: str) -> Path:
 
 @pytest.fixture
 def complaint(tmp_path: Path) -> Callable[..., str]:
-    """What `read` says about a text or bytes: a line for each mistake, which begins with the file's name, here
-    x.yaml, or with an option."""
+    """What `read` says about a text or bytes: a line for each mistake, which begins with the file's name,
+    here x.yaml, or with an option."""
 
     def say(content: str | bytes, *overrides: str) -> str:
         path = tmp_path / "x.yaml"
