@@ -122,6 +122,12 @@ def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {name: look for name, look in (SCORE_STYLES | strange).items() if name in there}
 
 
+def legend_beside(axes: Axes, **options: Any) -> None:
+    """The legend to the right of a panel, if anything there has a name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **options)
+
+
 def score_name(score: str) -> str:
     return SCORE_NAMES.get(score, score.replace("_", " "))
 

@@ -240,6 +240,33 @@ def test_a_terminal_shows_the_same_numbers_uncut(table: pd.DataFrame) -> None:
     assert not any("…" in line for line in lines)
 
 
+def test_a_number_that_was_asked_for_and_no_run_has_is_told_with_the_reason(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = table.assign(**{"cost.spend": np.nan})
+    result = result_of(table, ["costs.c_e"], "accuracy", "spend")
+    console = Console(width=200, record=True)
+    console.print(sweep_table(result, ["accuracy", "spend"]), crop=False)
+    write_result(result, tmp_path / "out")
+    for text in (console.export_text(), (tmp_path / "out/sweep.html").read_text()):
+        (line,) = [one for one in text.splitlines() if "spend: no run has such a number. " in one]
+        assert "none without such a budget" in line
+    assert "no run has" not in str(result_of(table, ["costs.c_e"], "accuracy").absent)
+
+
+def test_a_study_that_is_asked_for_money_alone_tells_that_there_is_none(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)
+    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
+    result = policy_study.study_result(
+        "s", "", "", table.assign(**{"cost.spend": np.nan}), "l2h", "smoke", ["spend"]
+    )
+    console = Console(width=200, record=True)
+    console.print(policy_study.study_table(result), crop=False)
+    assert "spend: no run has such a number." in console.export_text()
+
+
 def test_curves_run_along_numbers_and_name_what_is_none(table: pd.DataFrame) -> None:
     metric = metric_of("accuracy", table)
     drawn = figures.curves(pivot(table, ["costs.c_e"], [metric]), ["costs.c_e"], [metric])
