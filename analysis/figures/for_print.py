@@ -17,7 +17,8 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.figures.style import LIKE, SETTINGS, WIDTH_IN, Settings, lay_out
+from analysis.figures.layout import lay_out
+from analysis.figures.style import LIKE, SETTINGS, WIDTH_IN, Settings
 from sim.errors import BadInput
 
 LEAST_PT = 8.0
