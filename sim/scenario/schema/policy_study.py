@@ -101,10 +101,10 @@ def _checked(draft: Draft) -> PolicyStudy:
         try:
             study = PolicyStudy.model_validate(draft.value)
         except ValidationError as error:
-            raise BadInput(complaint(draft, complaints.findings(error, draft.value))) from None
+            raise BadInput(*complaint(draft, complaints.findings(error, draft.value))) from None
         found = list(_wrong_names(study))
     if found:
-        raise BadInput(complaint(draft, found))
+        raise BadInput(*complaint(draft, found))
     return study
 
 

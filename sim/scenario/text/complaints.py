@@ -174,7 +174,9 @@ def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:
             return refusal((*path, "kind"), received.get("kind"), _one_of_kinds(path, value))
         noun = type_noun(received)
         shown = show(received) if noun is None else f"{show(received)} ({noun})"
-        rule = f"must be {expected}{_spoken(path, received, value)}{_with_kind(path, expected, value)}"
+        rule = (
+            f"must be {expected}{_spoken(path, received, value)}{_with_kind(path, expected, received, value)}"
+        )
         rule += _one_or_several(path, received, value)
         return Finding(path, f"{shown} is not allowed: {rule}")
 
@@ -199,18 +201,19 @@ def _spoken(path: Path, received: Any, value: Any) -> str:
     if key.endswith("_bps"):
         return ", or a text such as 2Mbit/s"
     if key.endswith("_s") or "exponential" in choices_at((*path, "kind"), value):
-        return (
-            ", a text such as 10min" if _with_kind(path, "a number", value) else ", or a text such as 10min"
-        )
+        has_kinds = _with_kind(path, "a number", None, value)
+        return ", a text such as 10min" if has_kinds else ", or a text such as 10min"
     return ""
 
 
-def _with_kind(path: Path, expected: str, value: Any) -> str:
+def _with_kind(path: Path, expected: str, received: Any, value: Any) -> str:
     """What a mapping must hold where it may be of several kinds."""
     for tag in TAGS:
         kinds = choices_at((*path, tag), value)
+        mapping = "" if expected == "a mapping" else ", or a mapping"
+        if len(kinds) > 1 and received in kinds:
+            return f"{mapping}: did you mean {{{tag}: {received}}}?"
         if len(kinds) > 1:
-            mapping = "" if expected == "a mapping" else ", or a mapping"
             return f"{mapping} with {tag}: {one_of(kinds)}"
     return ""
 

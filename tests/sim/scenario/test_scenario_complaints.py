@@ -62,6 +62,16 @@ def test_every_mistake_has_a_line_and_what_is_missing_beside_a_misspelt_key_none
     assert len(lines) == 4
 
 
+def test_a_kind_written_without_its_mapping_is_told_with_it(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    said = complaint(example_text, "fleet.sensors.policy.price=always_local")
+    assert said == (
+        '--set fleet.sensors.policy.price: "always_local" (text) is not allowed: '
+        "must be a mapping: did you mean {kind: always_local}?"
+    )
+
+
 def test_of_many_mistakes_the_first_are_told_and_how_many_more_there_are(
     complaint: Callable[..., str], example_text: str
 ) -> None:
