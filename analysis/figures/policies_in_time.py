@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from analysis.figures.for_print import STROKES
 from analysis.figures.style import (
     SERIES,
     WIDTH_IN,
@@ -22,7 +23,6 @@ from analysis.figures.style import (
 )
 from analysis.run_folder.outages import Outage
 
-DASHES = ("-", (0, (5, 2)), (0, (1, 1)))  # of policies beyond as many as there are colours
 Curves = Mapping[str, Floats]  # by policy, a row per seed: (seeds, instants)
 
 
@@ -42,7 +42,7 @@ def policies_in_time(
     panels: list[Panel], outages: tuple[Outage, ...], horizon_s: float, warm_up_s: float = 0.0
 ) -> Figure:
     """Each policy's mean over its seeds as a line, and from the least to the largest as a band; policies
-    whose curves are the same are one line, under all their names."""
+    whose curves are the same are one line, under all their names. Strokes tell them apart in grey, too."""
     size = (WIDTH_IN, 3.6 if len(panels) == 1 else 0.4 + 2.3 * len(panels))
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.04))
     drawn = _apart(panels)
@@ -52,7 +52,7 @@ def policies_in_time(
         mark_warm_up(axes, warm_up_s)
         for place, name, names in drawn:
             rows = panel.curves[name]
-            colour, dash = SERIES[place % len(SERIES)], DASHES[place // len(SERIES) % len(DASHES)]
+            colour, dash = SERIES[place % len(SERIES)], STROKES[place % len(STROKES)]
             axes.plot(panel.at_s, rows.mean(axis=0), color=colour, ls=dash, label=" = ".join(names))
             least, most = rows.min(axis=0), rows.max(axis=0)
             axes.fill_between(panel.at_s, least, most, color=colour, alpha=0.15, lw=0)

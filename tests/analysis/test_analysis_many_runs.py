@@ -417,6 +417,8 @@ def test_policies_whose_curves_are_the_same_are_one_line_with_both_names() -> No
     figure = policies_in_time(panels, (), 5.0)
     legend = figure.axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["a = c", "b"]
+    solid, dashed = legend.get_lines()
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--"), "told apart in grey, too"
 
 
 @pytest.mark.parametrize("horizon_s", [900.0, 1_800.0])
