@@ -229,7 +229,7 @@ def main() -> int:
     except typer.TyperException as error:  # a word too many, a number that is none
         return complain(getattr(error, "format_message", error.__str__)(), 2)
     except BadInput as error:
-        return complain(str(error), 2)
+        return complain(error.args, 2)
     except RunFailed as error:
         return complain(str(error), 1)
     except Interrupted as error:
@@ -255,7 +255,8 @@ def plugins_first(words: list[str]) -> list[str]:
     return first + rest
 
 
-def complain(why: str, code: int) -> int:
-    """One line on stderr."""
-    print(printable(" ".join(why.split())), file=sys.stderr)
+def complain(why: str | tuple[str, ...], code: int) -> int:
+    """One line on stderr, or several."""
+    for line in (why,) if isinstance(why, str) else why:
+        print(printable(" ".join(str(line).split())), file=sys.stderr)
     return code

@@ -31,6 +31,7 @@ from commands.run_cache import Cell, cells_of
 from sim.errors import BadInput
 from sim.scenario import question_of
 from sim.scenario.library import locate
+from sim.scenario.schema.spoken import seconds
 from sim.scenario.text.draft import Origin
 from sim.scenario.text.grid import Variant, variants
 from sim.scenario.text.overrides import AFTER_EVERY_LINE, Change
@@ -149,13 +150,20 @@ class Runs:
 
 def slos_of(written: Sequence[str], confidence: float) -> list[Slo]:
     """The SLOs. Raises BadInput for one that is none, or that nothing could meet, and for the confidence."""
-    slos = [slo_of(one) for one in written]
+    slos = [slo_of(_in_seconds_and_shares(one)) for one in written]
     for slo in slos:
         require_metric(slo.metric)
         require_possible(slo)
     if not 0.5 <= confidence < 1:
         raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
     return slos
+
+
+def _in_seconds_and_shares(written: str) -> str:
+    """`latency.p95<=200ms` as `latency.p95<=0.2`, `accuracy>=80%` as `accuracy>=0.8`; else as it is."""
+    metric, sign, limit = re.fullmatch(r"(?s)(.*?)(<=|>=|$)(.*)", written).groups()  # type: ignore[union-attr]
+    share = re.fullmatch(r"\s*([\d.]+)\s*%\s*", limit)
+    return f"{metric}{sign}{share[1]}e-2" if share else f"{metric}{sign}{seconds(limit)}"
 
 
 def searched(runs: Runs, slos: Sequence[Slo], confidence: float, seeds: int) -> Found:

@@ -9,7 +9,11 @@ Stage = Literal["load", "build", "learn", "decide", "run", "report"]
 
 
 class BadInput(Exception):
-    """What the user gave cannot be used: one line naming the place, the value and the rule (exit code 2)."""
+    """What the user gave cannot be used: a line for each mistake, naming the place, the value and the rule
+    (exit code 2). Its arguments are these lines, mostly one."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class RunFailed(Exception):

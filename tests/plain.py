@@ -12,7 +12,7 @@ def draw_plainly(patched: pytest.MonkeyPatch) -> None:
     text."""
     from analysis.reports import page, partial_report, run_page  # noqa: PLC0415  (few tests draw)
 
-    def plain(_figure: Any, _png: bool = False) -> page.Saved:
+    def plain(_figure: Any, _png: bool = False, _narrow: Any = None) -> page.Saved:
         return page.Saved(b"<svg/>", None, b"<svg/>")
 
     for place in (run_page, partial_report):

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from here import called
 
+from commands.search import slos_of
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -267,3 +269,16 @@ def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
     assert reported.returncode == 1, reported.stderr
     assert "File too large" in reported.stderr.strip().splitlines()[-1]
     assert "Traceback" not in reported.stderr
+
+
+def test_the_limit_of_an_slo_may_be_said_as_people_say_it():
+    said = slos_of(["latency.p95<=200ms", "latency.mean >= 1min", "accuracy >= 80 %", "risk<=.3"], 0.95)
+    assert [slo.limit for slo in said] == [0.2, 60.0, 0.8, 0.3]
+
+
+def test_every_mistake_has_a_line_of_its_own_on_the_terminal(tmp_path):
+    reported = called(tmp_path, "check", "smoke", "--set", "seed=-1", "--set", "nope=1")
+    assert reported.returncode == 2
+    first, second = reported.stderr.splitlines()
+    assert first == "--set seed: -1 is not allowed: must be greater than or equal to 0"
+    assert second.startswith("--set nope: unknown key: ")

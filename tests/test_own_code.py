@@ -26,6 +26,7 @@ from commands.plugins import loading
 from commands.plugins.registering import ADOPTERS
 from sim.registry import brought
 from sim.registry.durations import DURATIONS
+from sim.scenario import read
 from sim.scenario.schema.values import Part
 
 pytestmark = pytest.mark.usefixtures("plain_pictures")
@@ -389,6 +390,21 @@ BAD: list[tuple[str, str]] = [
     ("import l2h_fleet\nl2h_fleet.register('metric', 'run', len)", "there is a metric 'run' already"),
     ("import l2h_fleet\nl2h_fleet.register('figure', 'x', 3)", "must be a function of the run's traffic"),
 ]
+
+
+def test_a_type_that_the_default_tells_may_be_left_out(here: Path) -> None:
+    text = (
+        "import l2h_fleet\n@l2h_fleet.register('policy', 'untyped')\nclass P:\n"
+        "    def __init__(self, above=0.2, tries=3, how='now'): pass\n"
+        "    def decide(self, request, now): return 0"
+    )
+    (here / "untyped.py").write_text(text)
+    l2h_fleet.load_plugin(here / "untyped.py")
+    price = "fleet.*.policy={score: confidence, price: {kind: untyped, %s}}"
+    read("smoke", [price % "above: 1, tries: 0.5"])
+    for keys, said in (("tries: none", "must be a"), ("how: 3", "must be text")):
+        with pytest.raises(l2h_fleet.BadInput, match=said):
+            read("smoke", [price % keys])
 
 
 @pytest.mark.parametrize(("text", "line"), BAD, ids=[line for _, line in BAD])

@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import MultipleLocator
 
-from analysis.figures.style import INK, VERMILION, WIDTH_IN, as_percent, score_name, scores_of, styled
+from analysis.figures.style import (
+    INK,
+    VERMILION,
+    WIDTH_IN,
+    as_percent,
+    legend_beside,
+    score_name,
+    scores_of,
+    styled,
+)
 from analysis.metrics.measures import realised_risk
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.time_in_words import between
@@ -83,7 +92,7 @@ def risk(traffic: Traffic) -> Figure:
     axes.set_ylim(bottom=0)
     axes.set_ylabel("generalised risk (loss)")
     axes.set_xlabel("deferral rate (% sent)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(axes)
     return figure
 
 

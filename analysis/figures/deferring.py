@@ -17,6 +17,7 @@ from analysis.figures.style import (
     bin_width_s,
     label_outages,
     label_time,
+    legend_beside,
     mark_warm_up,
     shade_outages,
     styled,
@@ -58,7 +59,7 @@ def deferring(traffic: Traffic) -> Figure:
     panels[-1].set_ylim(bottom=0)
     panels[-1].set_ylabel("generalised risk\n(loss)")
     for axes in panels:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend_beside(axes)
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
     label_time(panels[-1], run.horizon_s, " of arrival")
     return figure

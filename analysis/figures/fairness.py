@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.style import FAINT, LIKE, PARTLY, SERIES, WIDTH_IN, as_percent, styled
+from analysis.figures.style import FAINT, LIKE, PARTLY, SERIES, WIDTH_IN, as_percent, legend_beside, styled
 from analysis.metrics.by_client import LEAST_REQUESTS, accuracy_by_client
 from analysis.run_folder.traffic import Traffic
 
@@ -36,7 +36,7 @@ def fairness(traffic: Traffic) -> Figure:
         axis.set_major_formatter(as_percent())
     axes.set_xlabel(f"accuracy of a client with {LEAST_REQUESTS} held-out requests or more (% of held-out)")
     axes.set_ylabel("clients with at most this\n(% of group)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(axes)
     return figure
 
 

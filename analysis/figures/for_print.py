@@ -3,7 +3,7 @@ Takes any figure of a run and changes how it looks, never what it shows; behind 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from textwrap import fill
 from typing import Any
@@ -17,7 +17,8 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.figures.style import LIKE, SETTINGS, WIDTH_IN, Settings, lay_out
+from analysis.figures.layout import lay_out
+from analysis.figures.style import LIKE, SETTINGS, WIDTH_IN, Settings
 from sim.errors import BadInput
 
 LEAST_PT = 8.0
@@ -47,8 +48,7 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marke
 
     Raises BadInput for a width that is none, or for a panel that there is not.
     """
-    if not NARROWEST_IN <= width_in <= WIDEST_IN:
-        raise BadInput(f"--width {width_in:g}in: must be from {NARROWEST_IN:g} to {WIDEST_IN:g} inches")
+    require_width(width_in)
     is_narrow, chosen = width_in < NARROW_IN, _chosen(figure, panels)
     is_stacked = is_narrow and len({round(axes.get_position().x0, 2) for axes in chosen}) > 1
     share = _arrange(figure, chosen, is_stacked) if is_stacked or panels else 1.0
@@ -76,6 +76,12 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marke
         _hide_overlaps(axes)
 
 
+def require_width(width_in: float) -> None:
+    """Raises BadInput for a width that is none."""
+    if not NARROWEST_IN <= width_in <= WIDEST_IN:
+        raise BadInput(f"--width {width_in:g}in: must be from {NARROWEST_IN:g} to {WIDEST_IN:g} inches")
+
+
 def panels_of(figure: Figure) -> dict[str, Axes]:
     """The panels of a figure by what they show: the first words of their title or of their y axis; and a
     number where several show the same."""
@@ -93,12 +99,17 @@ def panels_of(figure: Figure) -> dict[str, Axes]:
 
 def _chosen(figure: Figure, panels: Sequence[str]) -> list[Axes]:
     known = panels_of(figure)
+    require_panels(panels, known)
+    return [axes for name, axes in known.items() if name in panels or not panels]
+
+
+def require_panels(panels: Sequence[str], known: Collection[str]) -> None:
+    """Raises BadInput for a panel that there is not."""
     for name in panels:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise BadInput(f"--panels: '{name}' is not a panel of this figure ({', '.join(known)}){hint}")
-    return [axes for name, axes in known.items() if name in panels or not panels]
 
 
 def _arrange(figure: Figure, chosen: Sequence[Axes], is_stacked: bool) -> float:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, styled
+from analysis.figures.style import FAINT, INK, OUTCOME_COLOURS, WIDTH_IN, legend_beside, styled
 from analysis.metrics.run_length import span_of
 from analysis.metrics.service import spread
 from analysis.run_folder.traffic import Traffic
@@ -52,7 +52,7 @@ def latency(traffic: Traffic) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("latency to the final answer (s)")
     axes.set_ylabel("requests that take longer than this (%)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    legend_beside(axes)
     return figure
 
 

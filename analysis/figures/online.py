@@ -25,6 +25,7 @@ from analysis.figures.style import (
     bin_width_s,
     label_outages,
     label_time,
+    legend_beside,
     mark_warm_up,
     shade_outages,
     styled,
@@ -57,7 +58,7 @@ def online(traffic: Traffic) -> Figure:
         for at_s in drifts(run):
             axes.axvline(at_s, color=INK, lw=1.0, ls=DRIFT)
         axes.grid(visible=True, axis="y")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend_beside(axes)
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
     label_time(panels[-1], run.horizon_s)
     return figure

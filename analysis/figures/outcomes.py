@@ -15,6 +15,7 @@ from analysis.figures.style import (
     bin_width_s,
     label_outages,
     label_time,
+    legend_beside,
     mark_warm_up,
     shade,
     styled,
@@ -56,7 +57,7 @@ def outcomes(traffic: Traffic) -> Figure:
     label_time(axes, run.horizon_s, " of arrival")
     axes.set_ylabel("share of requests (%)")
     if names:
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+        legend_beside(axes, reverse=True)
     return figure
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from analysis.figures.for_print import STROKES
 from analysis.figures.style import (
     SERIES,
     WIDTH_IN,
@@ -22,7 +23,6 @@ from analysis.figures.style import (
 )
 from analysis.run_folder.outages import Outage
 
-DASHES = ("-", (0, (5, 2)), (0, (1, 1)))  # of policies beyond as many as there are colours
 Curves = Mapping[str, Floats]  # by policy, a row per seed: (seeds, instants)
 
 
@@ -41,16 +41,19 @@ class Panel:
 def policies_in_time(
     panels: list[Panel], outages: tuple[Outage, ...], horizon_s: float, warm_up_s: float = 0.0
 ) -> Figure:
-    """Each policy's mean over its seeds as a line, and from the least to the largest as a band."""
+    """Each policy's mean over its seeds as a line, and from the least to the largest as a band; policies
+    whose curves are the same are one line, under all their names. Strokes tell them apart in grey, too."""
     size = (WIDTH_IN, 3.6 if len(panels) == 1 else 0.4 + 2.3 * len(panels))
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.04))
+    drawn = _apart(panels)
     places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(places, panels, strict=True):
         shade_outages(axes, outages)
         mark_warm_up(axes, warm_up_s)
-        for place, (name, rows) in enumerate(panel.curves.items()):
-            colour, dash = SERIES[place % len(SERIES)], DASHES[place // len(SERIES) % len(DASHES)]
-            axes.plot(panel.at_s, rows.mean(axis=0), color=colour, ls=dash, label=name)
+        for place, name, names in drawn:
+            rows = panel.curves[name]
+            colour, dash = SERIES[place % len(SERIES)], STROKES[place % len(STROKES)]
+            axes.plot(panel.at_s, rows.mean(axis=0), color=colour, ls=dash, label=" = ".join(names))
             least, most = rows.min(axis=0), rows.max(axis=0)
             axes.fill_between(panel.at_s, least, most, color=colour, alpha=0.15, lw=0)
         if panel.is_share:
@@ -65,3 +68,12 @@ def policies_in_time(
     label_outages(places[0], outages, horizon_s, warm_up_s)
     label_time(places[-1], horizon_s, " of arrival")
     return figure
+
+
+def _apart(panels: list[Panel]) -> list[tuple[int, str, list[str]]]:
+    """The policies that differ: the place of each among all, its name, and the names of all like it."""
+    alike: dict[tuple[bytes, ...], list[str]] = {}
+    for name in panels[0].curves:
+        alike.setdefault(tuple(panel.curves[name].tobytes() for panel in panels), []).append(name)
+    every = list(panels[0].curves)
+    return [(every.index(names[0]), names[0], names) for names in alike.values()]

@@ -8,42 +8,65 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from analysis.figures.for_print import LEAST_PT, NARROW_IN
 from analysis.figures.style import BLUE, INK, SERIES, VERMILION, WIDTH_IN, shade_outages, styled
 from analysis.run_folder.outages import Outage
 
 Value = dict[str, Any]
 MOST_ROWS = 12  # of one panel
 LEAST_SPAN = 0.02  # of an axis beside its numbers, so that rounding errors fill none
-TITLE_IN, LEGEND_IN = 0.28, 0.4
+ROW_IN, NARROW_ROW_IN = 0.24, 0.4
+TITLE_IN, LEGEND_IN, NARROW_LEGEND_IN = 0.28, 0.4, 0.75
 DASHES = (0, (4, 1.5))
 UNITS = {"share": "%", "s": "s", "1/s": "1/s", "loss": "loss", "versions": "versions", "requests": "requests"}
 
 
 @styled
-def predictions(by_law: list[dict[str, Any]], outages: tuple[Outage, ...]) -> Figure:
+def predictions(
+    by_law: list[dict[str, Any]], outages: tuple[Outage, ...], width_in: float = WIDTH_IN
+) -> Figure:
     """Per number: over time or along a parameter as curves, else side by side; bars are 95% intervals,
-    broad ones what the formula itself may be off."""
+    broad ones what the formula itself may be off. Below NARROW_IN names stand above their bars."""
+    is_narrow = width_in < NARROW_IN
+    legend_in = NARROW_LEGEND_IN if is_narrow else LEGEND_IN
     panels = [
         (f"{quantity} ({UNITS.get(values[0]['unit'], values[0]['unit'])})", values)
         for law in by_law
         for quantity, values in _by_quantity(law["values"]).items()
     ]
     # Placed by hand: solved layouts differ in their last bits from call to call, and so would the files.
-    heights = [_height_in(values) for _, values in panels]
-    total, left = sum(heights) + LEGEND_IN, _left_in(by_law) / WIDTH_IN
-    figure, top = Figure(figsize=(WIDTH_IN, total)), 1.0
+    heights = [_height_in(values, NARROW_ROW_IN if is_narrow else ROW_IN) for _, values in panels]
+    total, beside = sum(heights) + legend_in, _left_in(by_law)
+    figure, top = Figure(figsize=(width_in, total)), 1.0
     for (title, values), height in zip(panels, heights, strict=True):
         below = (0.55 if values[0]["over"] else 0.3) / total
+        left = (beside if not is_narrow else 0.55 if values[0]["over"] else 0.15) / width_in
         box = (left, top - height / total + below, 0.97 - left, (height - TITLE_IN) / total - below)
         axes = figure.add_axes(box)
         axes.set_title(title)
         axes.grid(visible=True, axis="both" if values[0]["over"] else "x")
         _panel(axes, values, outages)
+        if is_narrow and not values[0]["over"]:
+            _name_above(axes, values)
         top -= height / total
-    _legend(figure)
+    _legend(figure, 2 if is_narrow else 5)
+    texts: list[Any] = figure.findobj(Text) if is_narrow else []
+    for text in texts:
+        text.set_fontsize(LEAST_PT)
     return figure
+
+
+def _name_above(axes: Axes, values: list[Value]) -> None:
+    """The names of rows where there is no room beside them."""
+    rows, names = axes.get_yticks(), [value["where"] for value in values[:MOST_ROWS]]
+    axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    for row, name in zip(rows, names, strict=True):
+        axes.text(0.015, row + 0.2, name, transform=axes.get_yaxis_transform(), va="bottom")
+    axes.set_ylim(-0.4, len(names) - 0.2)
 
 
 def _left_in(by_law: list[dict[str, Any]]) -> float:
@@ -59,8 +82,8 @@ def _by_quantity(values: list[Value]) -> dict[str, list[Value]]:
     return by_quantity
 
 
-def _height_in(values: list[Value]) -> float:
-    return 2.3 if values[0]["over"] else 0.65 + 0.24 * min(len(values), MOST_ROWS)
+def _height_in(values: list[Value], row_in: float) -> float:
+    return 2.3 if values[0]["over"] else 0.65 + row_in * min(len(values), MOST_ROWS)
 
 
 def _panel(axes: Axes, values: list[Value], outages: tuple[Outage, ...]) -> None:
@@ -148,7 +171,7 @@ def _bars(values: list[Value]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(np.nan_to_num(np.clip([middle - low, high - middle], 0.0, None)), dtype=np.float64)
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, columns: int) -> None:
     axes = figure.axes[0]
     marks = [
         *axes.plot([], [], "D", mfc="none", mec=VERMILION, mew=1.4, ms=7, label="predicted"),
@@ -157,4 +180,4 @@ def _legend(figure: Figure) -> None:
         *axes.plot([], [], "|-", color=INK, ms=6, label="95% interval"),
         *axes.plot([], [], color=VERMILION, lw=5, alpha=0.25, label="error of the formula"),
     ]
-    figure.legend(handles=marks, loc="lower center", ncols=5)
+    figure.legend(handles=marks, loc="lower center", ncols=columns)

@@ -12,11 +12,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
+from analysis.figures.layout import lay_out
 from analysis.run_folder.outages import Outage
 
 Parameters = ParamSpec("Parameters")
@@ -122,6 +122,12 @@ def scores_of(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {name: look for name, look in (SCORE_STYLES | strange).items() if name in there}
 
 
+def legend_beside(axes: Axes, **options: Any) -> None:
+    """The legend to the right of a panel, if anything there has a name."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **options)
+
+
 def score_name(score: str) -> str:
     return SCORE_NAMES.get(score, score.replace("_", " "))
 
@@ -158,21 +164,6 @@ def _saved(figure: Figure, settings: Settings, kind: str, **options: Any) -> byt
         lay_out(figure)
         figure.savefig(content, format=kind, **options)
     return content.getvalue()
-
-
-def lay_out(figure: Figure) -> None:
-    """Gives everything its place, once: else `savefig` draws the whole figure twice, first to find places.
-
-    Whatever it is saved as from then on, it has the places that it has as SVG.
-    """
-    engine = figure.get_layout_engine()
-    if engine is None:
-        return
-    FigureCanvasSVG(figure)
-    dpi, figure.dpi = figure.dpi, 72  # that of SVG
-    engine.execute(figure)
-    figure.dpi = dpi
-    figure.set_layout_engine(None)
 
 
 def bin_width_s(horizon_s: float, at_least_s: float, most_bins: int) -> float:

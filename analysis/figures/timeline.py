@@ -27,6 +27,7 @@ from analysis.figures.style import (
     bin_width_s,
     label_outages,
     label_time,
+    legend_beside,
     mark_warm_up,
     shade_links,
     shade_outages,
@@ -58,7 +59,7 @@ def timeline(traffic: Traffic) -> Figure:
         shade_links(axes, *own_links_down(run), run.horizon_s)
         mark_warm_up(axes, run.warm_up_s)
         axes.grid(visible=True, axis="y")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend_beside(axes)
     label_outages(panels[0], outages, run.horizon_s, run.warm_up_s)
     label_time(panels[-1], run.horizon_s)
     return figure

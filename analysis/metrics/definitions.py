@@ -55,8 +55,8 @@ DEFINITIONS = {
     "run.held_out_clients": "Clients that made them (count).",
     "run_length.verdict": (
         "OVERLOADED: more is sent outside outages than can be served; BACKLOGGED: less, but at the end more "
-        "than twice as much waits as in 95% of the time outside outages; STABLE: neither. Of several servers "
-        "that of the worst one (text)."
+        "than twice as much waits as in 95% of the time outside outages, or the queue still grows, by "
+        "the rule of invalid_because; STABLE: neither. Of several servers that of the worst one (text)."
     ),
     "run_length.server": "Of several servers the worst one; queues tells the verdict of each (text).",
     "run_length.relaxation_s": (

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.metrics.growth import Growth, growth_of
 from analysis.metrics.mean_work import mean_work
 from analysis.run_folder.kept import kept
-from analysis.run_folder.outages import seconds_touched
+from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.servers import intake_share
 from analysis.run_folder.traffic import Floats, Traffic
 from analysis.statistics.percentiles import quantile
@@ -29,6 +30,7 @@ class OneServer:
     waiting, busy, usable: means per second; sends: first sends that went to it; is_quiet: whether no outage
     of anything touches the second; all (seconds,). asked: as the scenario has it. work: what its service
     times are multiplied by on average. measured_s: replica time of a request as it was, 0 without any.
+    replicas: their mean. growth: the trend of what waits at the end; None where nothing shows it.
     """
 
     name: str
@@ -40,6 +42,14 @@ class OneServer:
     is_quiet: NDArray[np.bool_]
     work: float
     measured_s: float
+    replicas: float
+    growth: Growth | None
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether what waits still rises at the end: steadily, and by over one round of full batches."""
+        growth = self.growth
+        return growth is not None and growth.is_steady and growth.rise > self.replicas * self.largest
 
     @property
     def per_request_s(self) -> float:
@@ -90,11 +100,13 @@ class OneServer:
         """In what state it is.
 
         OVERLOADED: more is sent outside outages than can be served. BACKLOGGED: less, but at the end more
-        waits than is usual outside outages, as in one or after it. STABLE: neither.
+        waits than is usual outside outages, as in one or after it, or the queue still grows. STABLE: neither.
         """
         load = self.load
         if load is not None and load >= 1:
             return OVERLOADED
+        if self.is_growing:
+            return BACKLOGGED
         last = max(5, self.waiting.size // 20)
         if self.waiting.size < 3 * last:
             return STABLE
@@ -137,7 +149,11 @@ def each_server(traffic: Traffic) -> list[OneServer]:
             for column in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
         )
         measured_s = float(served.mean()) if served.size else 0.0
-        found.append(OneServer(name, asked, waiting, busy, usable, sends, is_quiet, work, measured_s))
+        replicas = mean_of_steps(replica_steps(run, name), run.warm_up_s, run.horizon_s) or 0.0
+        growth = growth_of(waiting, is_quiet, run.observed_s)
+        found.append(
+            OneServer(name, asked, waiting, busy, usable, sends, is_quiet, work, measured_s, replicas, growth)
+        )
     return found
 
 

@@ -33,16 +33,20 @@ def money(traffic: Traffic) -> dict[str, Any] | None:
     if not priced:
         return None
     of_calls = float(_of(traffic, "calls_usd").sum()) if run.has_calls else 0.0
-    of_replicas = sum(
-        float(one.get("usd_per_replica_s") or 0.0) * there(traffic, name) * run.observed_s
-        for name, one in run.servers.items()
-    )
+    of_replicas = sum(replicas_usd(traffic, name) or 0.0 for name in run.servers)
     by_server = traffic.is_answered_by("server").sum()
     return {
         "calls_usd": of_calls,
         "replicas_usd": of_replicas,
         "usd_per_1000_answers": ratio(1000 * (of_calls + of_replicas), by_server),
     }
+
+
+def replicas_usd(traffic: Traffic, server: str) -> float | None:
+    """What a server's replicas cost in USD; None where they have no price."""
+    run = traffic.run
+    price = run.servers[server].get("usd_per_replica_s")
+    return float(price) * there(traffic, server) * run.observed_s if price else None
 
 
 def there(traffic: Traffic, server: str) -> float:

@@ -57,6 +57,7 @@ OF_PARTS |= {
     "queues.*.utilisation": "As in load, of one of several servers (share).",
     "queues.*.waiting_mean": "Requests that wait at it, mean over time (count).",
     "queues.*.waiting_max": "Requests that wait at it, at most (count).",
+    "queues.*.replicas_usd": "As money.replicas_usd, of this server; none where it has no price (USD).",
     "queues.*.usable_share": "As in availability, of this server (share of time).",
 }
 OF_PARTS |= {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.each_server import each_server
+from analysis.metrics.money import replicas_usd
 from analysis.metrics.run_length import seconds_covered
 from analysis.run_folder.outages import usable_steps
 from analysis.run_folder.traffic import Traffic, ratio
@@ -32,5 +33,6 @@ def queues(traffic: Traffic) -> dict[str, Any]:
             "waiting_mean": ratio((one.waiting * weight).sum(), weight.sum()),
             "waiting_max": int(mine["waiting_max"].max()),
             "usable_share": float(np.diff(edges)[replicas > 0].sum() / run.observed_s),
+            "replicas_usd": replicas_usd(traffic, one.name),
         }
     return found

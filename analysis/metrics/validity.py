@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.metrics.each_server import OneServer, each_server
+from analysis.metrics.each_server import each_server
+from analysis.metrics.growth import LEAST_TREND_S
 from analysis.metrics.run_length import LEAST_RELAXATIONS, span_of
 from analysis.metrics.service import load
-from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.parts import rows_of_groups
-from analysis.run_folder.traffic import Floats, Traffic
+from analysis.run_folder.traffic import Traffic
 from analysis.time_in_words import rough, span
 
 LEAST_REQUESTS = 200
@@ -20,10 +20,6 @@ LEAST_SAMPLES = 30
 LEAST_CLIENTS = 5
 LEAST_SENDS = 10  # unanswered ones of a group that are no accident
 MOST_IN_FLIGHT = 0.05
-LEAST_TREND_S = 20  # a shorter stretch without outage shows no trend
-GOOD_TREND_S = 60  # judged where the stretch is as long, even if a quarter of the run is shorter
-BATCHES = 10
-T_OF_TREND = 5.04  # one-sided 0.9995 quantile of Student's t with BATCHES - 2 degrees of freedom
 
 
 def reasons_against(traffic: Traffic) -> list[str]:
@@ -42,56 +38,20 @@ def too_few_to_judge_learning(traffic: Traffic) -> str | None:
 
 
 def queue_still_growing(traffic: Traffic) -> str | None:
-    """In the last stretch without outage the queue rises steadily, by over one round of full batches.
-
-    A straight line is fitted to ten batch means of the waiting requests, as successive seconds are far
-    from independent (method of batch means; Law, Simulation Modeling and Analysis, chapter 9).
-    """
+    """In the last stretch without outage the queue rises steadily, by over one round of full batches."""
     for one in each_server(traffic):
-        waiting = _last_quiet(traffic, one.waiting)
-        if waiting.size < LEAST_TREND_S:
+        if one.growth is None:
             return (
                 f"the queue could not be judged: after the warm-up there are no {LEAST_TREND_S} s on end "
                 "without an outage"
             )
-        rise = _rise(traffic, one, waiting)
-        if rise is not None:
+        if one.is_growing:
             name = f" of {one.name}" if len(traffic.run.servers) > 1 else ""
             return (
-                f"the queue{name} is still growing: by {rise:.0f} requests over the last {waiting.size} s "
-                "without outage"
+                f"the queue{name} is still growing: by {one.growth.rise:.0f} requests over the last "
+                f"{one.growth.seconds} s without outage"
             )
     return None
-
-
-def _rise(traffic: Traffic, one: OneServer, waiting: Floats) -> float | None:
-    """By how many requests a queue rose, None where that is no steady rise."""
-    run, means = traffic.run, np.array([part.mean() for part in np.array_split(waiting, BATCHES)])
-    x = np.arange(BATCHES) - (BATCHES - 1) / 2
-    slope = float((x * means).sum() / (x**2).sum())
-    residual = means - means.mean() - slope * x
-    error = float(np.sqrt((residual**2).sum() / (BATCHES - 2) / (x**2).sum()))
-    rise = slope * (BATCHES - 1)
-    replicas = mean_of_steps(replica_steps(run, one.name), run.warm_up_s, run.horizon_s) or 0.0
-    is_steady = slope > T_OF_TREND * error and rise > replicas * one.largest
-    return rise if is_steady else None
-
-
-def _last_quiet(traffic: Traffic, waiting: Floats) -> Floats:
-    """Of the requests that wait, by second, those at the end of the latest 20 s or more without outage.
-
-    Of that stretch the last seconds, as many as a quarter of the run has or 60, so that a slow wave in a
-    short run is not taken for growth; empty where there is no such stretch.
-    """
-    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
-    touched = np.flatnonzero(seconds_touched(traffic.outages, at_s))
-    edges = np.concatenate([[-1], touched, [at_s.size]])
-    quiet = np.flatnonzero(np.diff(edges) - 1 >= LEAST_TREND_S)
-    if quiet.size == 0:
-        return np.zeros(0)
-    start, end = edges[quiet[-1]] + 1, edges[quiet[-1] + 1]
-    most = max(GOOD_TREND_S, int(traffic.run.observed_s / 4))
-    return waiting[max(start, end - most) : end]
 
 
 def more_than_it_can_serve(traffic: Traffic) -> str | None:

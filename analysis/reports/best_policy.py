@@ -71,6 +71,12 @@ def _of(pairs: Mapping[tuple[str, str], Difference], one: str, other: str) -> Di
     return pairs[one, other] if (one, other) in pairs else pairs[other, one]
 
 
+def _are_alike(pairs: Mapping[tuple[str, str], Difference], names: Sequence[str]) -> bool:
+    """Whether these came to the same number under every seed."""
+    every = [_of(pairs, names[0], name) for name in names[1:]]
+    return all(one["difference"] == one["low"] == one["high"] == 0 for one in every)
+
+
 def sentences(
     rows: Sequence[Mapping[str, Any]], pairs: Pairs, metrics: Sequence[Metric], write: Any
 ) -> list[str]:
@@ -81,13 +87,24 @@ def sentences(
         best = best_of(means, pairs[metric.name], sign) if (sign := sign_of(metric)) else []
         if not best:
             continue
+        unknown = [name for name, mean in means.items() if np.isnan(mean)]
+        without = f"; no number of {', '.join(unknown)}" if unknown else ""
+        value = write(means[best[0]], metric)
+        if len(best) > 1 and len(best) + len(unknown) == len(means) and _are_alike(pairs[metric.name], best):
+            said.append(f"{metric.label}: the same for all ({value}){without}.")
+            continue
         others = (
             f"cannot be told from it: {', '.join(best[1:])}"
             if best[1:]
             else "all others are seen to be worse"
         )
-        said.append(f"{metric.label}: {best[0]} is best ({write(means[best[0]], metric)}); {others}.")
+        said.append(f"{metric.label}: {best[0]} is best ({value}); {others}{without}.")
     return said
+
+
+def names_the_best(sentence: str) -> bool:
+    """Whether it is one of `sentences`, among others of a study."""
+    return " is best (" in sentence or ": the same for all (" in sentence
 
 
 def pair_rows(pairs: Pairs, metrics: Sequence[Metric]) -> list[tuple[str, ...]]:

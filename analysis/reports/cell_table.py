@@ -148,6 +148,16 @@ def _holds_numbers(column: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(column) or column.isna().all())
 
 
+def absent(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """A line for each of these metrics of which no run has a number, with what it would be."""
+    lines = []
+    for metric in dict.fromkeys(metric_of(name, table) for name in names):
+        if table[metric.column].isna().all():
+            meaning = definition_of(metric.column.removesuffix(".value"))
+            lines.append(f"{metric.label}: no run has such a number. {meaning or ''}".rstrip())
+    return lines
+
+
 def path_of(name: str) -> str:
     """Where a summary holds a measure (`latency.p95`), or the name itself: a path."""
     key = name.replace(".", "_")

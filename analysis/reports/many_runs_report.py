@@ -17,7 +17,7 @@ from rich.text import Text
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
-from analysis.reports.cell_table import HEADLINE, Metric, metric_of, pivot, write_cell_table
+from analysis.reports.cell_table import HEADLINE, Metric, absent, metric_of, pivot, write_cell_table
 from analysis.reports.fitting_table import FittingTable
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.statistics.percentiles import LEAST_RUNS
@@ -63,6 +63,7 @@ class Result:
     pictures: list[Picture]
     method: str
     sentences: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)  # what was asked for and no run has
 
 
 def files_of(name: str) -> set[str]:
@@ -89,6 +90,7 @@ def write_result(result: Result, out: Path, png: bool = False) -> None:
         question=result.question,
         cautions=cautions(result.table),
         sentences=result.sentences,
+        absent=result.absent,
         tables=result.sheets,
         figures=pages,
         method=result.method,
@@ -135,6 +137,7 @@ def sweep_result(
         sheets=[sheet],
         pictures=list(_sweep_pictures(rows, axes, metrics)),
         method=how_sure(seeds),
+        absent=absent(table, shown),
     )
 
 
@@ -180,7 +183,8 @@ def printed(result: Result, sheets: Sequence[Sheet]) -> RenderableType:
     for sheet in sheets:
         parts += [Text(), Text(sheet.heading)] if sheet.heading else [Text()]
         parts.append(FittingTable(sheet.columns, sheet.rows, sheet.names))
-    parts += [Text(line, style="bold red") for line in cautions(result.table)]
+    parts += [Text(line) for line in result.absent]
+    parts += [Text(f"! {line}", style="bold red") for line in cautions(result.table)]
     return Group(*parts, Text(), Text(result.method))
 
 

@@ -59,12 +59,13 @@ class Saved(NamedTuple):
         return {"source": as_source(self.svg), "narrow": as_source(self.narrow)}
 
 
-def saved(figure: Figure, png: bool = False) -> Saved:
-    """The figure in every form; afterwards it is the one for a phone."""
+def saved(figure: Figure, png: bool = False, narrow: Figure | None = None) -> Saved:
+    """The figure in every form; afterwards it is the one for a phone. narrow: the one for a phone, PHONE_IN
+    wide, of a figure that has places of its own, which no other width would keep."""
     is_laid_out = figure.get_layout_engine() is not None
     svg, dots = to_svg(figure), to_png(figure) if png else None
-    if not is_laid_out:  # it has places of its own, which no other width would keep
-        return Saved(svg, dots, svg)
+    if narrow is not None or not is_laid_out:
+        return Saved(svg, dots, svg if narrow is None else to_svg(narrow, PRINT))
     with mpl.rc_context(PRINT):
         figure.set_layout_engine("constrained")
         for_print(figure, PHONE_IN, marked=False)

@@ -17,8 +17,15 @@ from rich.text import Text
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import difference_label
 from analysis.metrics.measures import IN_SUMMARY
-from analysis.reports.best_policy import difference_of, is_apart, pair_rows, pairs_of, sentences
-from analysis.reports.cell_table import Metric, metric_of, pivot
+from analysis.reports.best_policy import (
+    difference_of,
+    is_apart,
+    names_the_best,
+    pair_rows,
+    pairs_of,
+    sentences,
+)
+from analysis.reports.cell_table import Metric, absent, metric_of, pivot
 from analysis.reports.formatting import difference_with_half, difference_with_interval, quantity
 from analysis.reports.learning_in_time import learned_in_time, learning_picture, learning_sheet
 from analysis.reports.many_runs_report import (
@@ -110,6 +117,7 @@ def study_result(
         sheets=sheets,
         pictures=pictures,
         method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
+        absent=absent(table, shown),
         sentences=[
             *sentences(rows, pairs, metrics, figures.format_value),
             *_sentences(results, metrics, baseline),
@@ -128,7 +136,7 @@ def study_table(result: Result) -> RenderableType:
         row["chosen"][0]: row["differences"] for row in result.reported["policies"] if row["differences"]
     }
     parts = printed(result, [means, _differences_sheet(results, metrics, baseline, short=True)])
-    return Group(parts, *(Text(line) for line in result.sentences if " is best " in line))
+    return Group(parts, *(Text(line) for line in result.sentences if names_the_best(line)))
 
 
 def told_of(table: pd.DataFrame, names: Sequence[str]) -> list[Metric]:

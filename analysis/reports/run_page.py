@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.figures import drawings_of
 from analysis.figures.predictions import predictions
+from analysis.figures.style import WIDTH_IN
 from analysis.metrics.definitions import DEFINITIONS
 from analysis.metrics.terms import GENERAL
 from analysis.reports import page
@@ -16,9 +17,10 @@ from analysis.reports import predictions as predicted
 from analysis.reports.class_table import CLASS_COLUMNS, of_classes
 from analysis.reports.contrast_table import HEAD, contrast_rows
 from analysis.reports.formatting import headline, outcome_shares, program, verdict
-from analysis.reports.page import Saved, saved, write_figure
+from analysis.reports.page import PHONE_IN, Saved, saved, write_figure
 from analysis.reports.partial_report import PARTIAL
 from analysis.reports.sentences import sentences
+from analysis.reports.server_table import SERVER_COLUMNS_LONG, of_servers
 from analysis.reports.setup import HEADING as RAN
 from analysis.reports.setup import setup
 from analysis.reports.tables import RECOVERY, WINDOW_COLUMNS_LONG, facts, notes, of_groups, windows
@@ -48,9 +50,10 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
     """
     run = traffic.run
     drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
-    if summary["predictions"]:
-        drawn["predictions"] = predictions(summary["predictions"], traffic.outages)
     pictures = {name: saved(figure, png) for name, figure in drawn.items()}
+    if by_law := summary["predictions"]:
+        wide, narrow = (predictions(by_law, traffic.outages, width_in) for width_in in (WIDTH_IN, PHONE_IN))
+        pictures["predictions"] = saved(wide, png, narrow)
     html = render(traffic, summary, pictures)
     for name, figure in pictures.items():
         write_figure(run.path / "figures" / name, figure)
@@ -93,6 +96,8 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         window_columns=WINDOW_COLUMNS_LONG,
         class_columns=CLASS_COLUMNS,
         classes=of_classes(summary),
+        server_columns=SERVER_COLUMNS_LONG,
+        servers=of_servers(summary),
         windows=[*windows(summary, most=20), *of_groups(summary, most=20)],
         outcomes=outcome_shares(summary),
         notes=notes(summary) if run.horizon_s > 0 else [],

@@ -3,6 +3,7 @@ A row is a label and a function of the summary; both readers print what `windows
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, JustifyMethod, RenderableType
@@ -26,6 +27,7 @@ from analysis.reports.formatting import (
     with_interval,
 )
 from analysis.reports.learning_alone import pays_too_much
+from analysis.reports.server_table import SERVER_COLUMNS, of_servers
 from analysis.time_in_words import between, span
 
 Summary = dict[str, Any]
@@ -142,7 +144,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             *_of_models(summary),
             ("correct in time", f"{rate(summary['goodput']['correct_in_time_hz'])} /s"),
             ("arrivals", f"{rate(summary['goodput']['arrivals_hz'])} /s"),
-            ("offered load", load_of(load["offered"])),
+            *[("offered load", load_of(load["offered"]))] * (load["offered"] is not None),
             ("utilisation", percent(load["utilisation"])),
             ("waiting mean / max", f"{number(queue['mean'], 1)} / {number(queue['max'], 0)}"),
             ("availability", percent(server["usable_share"])),
@@ -156,7 +158,8 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             ),
             ("replica time / wasted", _work(summary)),
             ("payload up", data_size(summary["wire"]["bytes_up"])),
-            ("cost / per request", _cost(summary)),
+            ("cost (loss) / per request", _cost(summary)),
+            *_money(summary),
         ],
     }
 
@@ -187,17 +190,12 @@ def summary_table(summary: Summary) -> RenderableType:
     if run["horizon_s"] == 0 and summary["study"]:
         too_much = pays_too_much(row for row in summary["study"] if row["is_policy"])
         return Group(*parts, *(Text(line, style="bold red") for line in too_much), Text(), _study(summary))
-    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
     lines = windows(summary)
     lines += of_groups(summary, MOST_LINES - len(lines))
-    for index, name in enumerate(WINDOW_COLUMNS):
-        # On a narrow terminal names alone are folded: a cut number would be a wrong one.
-        width = max(map(len, (*name.split("\n"), *(row[index] for row in lines)))) if index else 12
-        justify: JustifyMethod = "right" if index else "left"
-        table.add_column(name, justify=justify, no_wrap=bool(index), min_width=width, vertical="bottom")
-    for row in lines:
-        table.add_row(*row)
-    parts += [Text(), table, Text(), Text("outcomes: " + outcome_shares(summary))]
+    parts += [Text(), _grid(WINDOW_COLUMNS, lines), Text()]
+    if servers := of_servers(summary):
+        parts += [_grid(SERVER_COLUMNS, servers), Text()]
+    parts.append(Text("outcomes: " + outcome_shares(summary)))
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(justify="right", no_wrap=True)
@@ -206,6 +204,18 @@ def summary_table(summary: Summary) -> RenderableType:
         for label, value in rows:
             grid.add_row(f"  {label}", value)
     return Group(*parts, grid)
+
+
+def _grid(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    """On a narrow terminal names alone are folded: a cut number would be a wrong one."""
+    table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        width = max(map(len, (*name.split("\n"), *(row[index] for row in lines)))) if index else 12
+        justify: JustifyMethod = "right" if index else "left"
+        table.add_column(name, justify=justify, no_wrap=bool(index), min_width=width, vertical="bottom")
+    for row in lines:
+        table.add_row(*row)
+    return table
 
 
 def _pair(side: dict[str, Any]) -> str:
@@ -255,6 +265,17 @@ def _recovery(summary: Summary) -> str:
 def _work(summary: Summary) -> str:
     work = summary["work"]
     return f"{number(work['service_s'], 0)} s / {percent(work['wasted_share'])}"
+
+
+def _money(summary: Summary) -> list[tuple[str, str]]:
+    """What was spent of budgets in money, and what servers cost; nothing where nothing has a price."""
+    spent, money = summary["cost"]["spend"], summary.get("money")
+    rows = [] if spent is None else [("spent of budgets in money", number(spent))]
+    if money is not None:
+        paid = money["calls_usd"] + money["replicas_usd"]
+        each = number(money["usd_per_1000_answers"])
+        rows.append(("servers, USD / 1,000 answers", f"{number(paid)} / {each}"))
+    return rows
 
 
 def _cost(summary: Summary) -> str:

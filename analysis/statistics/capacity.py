@@ -75,7 +75,9 @@ def slo_of(written: str) -> Slo:
     """`latency.p95<=0.3` as an SLO. Raises BadInput for anything else."""
     match = _SLO.fullmatch(written)
     if match is None:
-        raise BadInput(f"--meet {written}: must be METRIC<=NUMBER or METRIC>=NUMBER, as in latency.p95<=0.3")
+        raise BadInput(
+            f"--meet {written}: must be METRIC<=NUMBER or METRIC>=NUMBER, as in latency.p95<=300ms"
+        )
     return Slo(match[1], match[2] == "<=", float(match[3]))
 
 

@@ -17,6 +17,8 @@ from sim.scenario.schema.training import Costs
 
 COSTS = tuple(Costs.model_fields)  # arguments of these names are given what the scenario says of costs
 
+BY_DEFAULT: dict[type, Any] = {bool: bool, int: int | float, float: float, str: str}  # where no type is said
+
 
 def part_of(
     family: PartFamily[Any], base: type[Kind], name: str, made: type, facts: Mapping[str, Any]
@@ -24,7 +26,7 @@ def part_of(
     """A kind whose keys are the constructor's arguments, with their types and defaults.
 
     facts: class variables of `base` that are otherwise for this one. Raises BadInput for an argument without
-    a type, or of a type that no scenario can hold.
+    a type whose default tells none, or of a type that no scenario can hold.
     """
     hints, keys = _hints(made), dict[str, Any]()
     for argument, parameter in signature(made).parameters.items():
@@ -40,11 +42,12 @@ def part_of(
             raise BadInput(
                 f"{made.__name__}: *{argument}: the constructor's arguments are keys, so each needs a name"
             )
-        if argument not in hints:
+        hint = hints.get(argument, BY_DEFAULT.get(type(parameter.default)))
+        if hint is None:
             raise BadInput(
                 f"{made.__name__}: {argument}: the constructor's argument needs a type, such as float"
             )
-        keys[argument] = (hints[argument], _default(made, argument, parameter.default))
+        keys[argument] = (hint, _default(made, argument, parameter.default))
     return tagged(family, base, name, made, facts, keys)
 
 

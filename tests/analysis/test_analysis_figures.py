@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,18 @@ def test_axes_carry_units(drawn: dict[str, Figure], name: str) -> None:
     labels = [label for label in labels if label]
     assert labels
     assert [label for label in labels if not label.endswith(")")] == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_has_a_name_there_is_no_legend_and_no_complaint(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where no request came while things were as the curves have them, and no curve could be made."""
+    traffic = traffic_of(load_run(finished[0]))
+    drawn_in = sys.modules["analysis.figures.deferral"]
+    monkeypatch.setattr(drawn_in, "_curves", lambda *_words: None)
+    monkeypatch.setattr(drawn_in, "deferral_rate_and_risk", lambda *_words: (None, {"value": None}))
+    assert FIGURES["risk"].draw(traffic).axes[0].get_legend() is None
 
 
 @pytest.mark.parametrize("name", FIGURES)

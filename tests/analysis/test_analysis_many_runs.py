@@ -9,18 +9,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from rich.console import Console
 from run_folders import write_tiny
 
 import analysis
 from analysis.figures import many_runs as figures
-from analysis.figures.for_print import panels_of
+from analysis.figures.for_print import PRINT, for_print, panels_of
+from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports import policy_study
-from analysis.reports.best_policy import pair_rows, pairs_of, sentences
+from analysis.reports.best_policy import names_the_best, pair_rows, pairs_of, sentences
 from analysis.reports.cell_table import (
     Made,
     Metric,
@@ -42,7 +45,7 @@ from analysis.reports.many_runs_report import (
     with_half,
     write_result,
 )
-from analysis.reports.page import saved
+from analysis.reports.page import PHONE_IN, saved
 from analysis.reports.policy_study import paired_differences, policies_of
 from sim.errors import BadInput
 
@@ -156,7 +159,7 @@ def test_a_study_says_who_does_better_and_who_is_not_seen_to(
     table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
     said = policy_study.study_result("s", "", "", table, "l2h", "smoke").sentences
     assert said[0] == "accuracy, held-out: l2h is best (83.0); all others are seen to be worse."
-    said = [line for line in said if " is best " not in line]
+    said = [line for line in said if not names_the_best(line)]
     assert said[0] == "accuracy, held-out (points) against l2h: lower for alone (-13.0)."
     assert "latency, p95 (ms) against l2h: no policy is seen to differ." in said
 
@@ -240,6 +243,33 @@ def test_a_terminal_shows_the_same_numbers_uncut(table: pd.DataFrame) -> None:
     assert not any("…" in line for line in lines)
 
 
+def test_a_number_that_was_asked_for_and_no_run_has_is_told_with_the_reason(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = table.assign(**{"cost.spend": np.nan})
+    result = result_of(table, ["costs.c_e"], "accuracy", "spend")
+    console = Console(width=200, record=True)
+    console.print(sweep_table(result, ["accuracy", "spend"]), crop=False)
+    write_result(result, tmp_path / "out")
+    for text in (console.export_text(), (tmp_path / "out/sweep.html").read_text()):
+        (line,) = [one for one in text.splitlines() if "spend: no run has such a number. " in one]
+        assert "none without such a budget" in line
+    assert "no run has" not in str(result_of(table, ["costs.c_e"], "accuracy").absent)
+
+
+def test_a_study_that_is_asked_for_money_alone_tells_that_there_is_none(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)
+    table = table.drop(columns="costs.c_e").assign(policy=["l2h"] * 3 + ["alone"] * 3)
+    result = policy_study.study_result(
+        "s", "", "", table.assign(**{"cost.spend": np.nan}), "l2h", "smoke", ["spend"]
+    )
+    console = Console(width=200, record=True)
+    console.print(policy_study.study_table(result), crop=False)
+    assert "spend: no run has such a number." in console.export_text()
+
+
 def test_curves_run_along_numbers_and_name_what_is_none(table: pd.DataFrame) -> None:
     metric = metric_of("accuracy", table)
     drawn = figures.curves(pivot(table, ["costs.c_e"], [metric]), ["costs.c_e"], [metric])
@@ -267,6 +297,25 @@ def test_the_best_policy_and_those_that_cannot_be_told_from_it(tmp_path: Path) -
     assert said == ["accuracy, held-out: a is best (83.0); cannot be told from it: c."], "no rate is better"
     row = pair_rows(pairs, metrics)[0]
     assert row == ("b − a", "-9.7 [-11.1, -8.2] *", "0.0 [0.0, 0.0]")
+
+
+def test_where_no_policy_differs_none_is_called_best_and_who_has_no_number_is_named(tmp_path: Path) -> None:
+    runs = [
+        ({"policy": name}, seed, summary(0.5 + seed / 10, p95))
+        for name, p95 in (("a", 0.1), ("b", 0.1), ("c", None))
+        for seed in (1, 2, 3)
+    ]
+    table = made(tmp_path / "cells", runs)
+    rows, metrics = pivot(table, ["policy"], [accuracy := metric_of("accuracy", table)]), [accuracy]
+    (said,) = sentences(rows, pairs_of(policies_of(table), metrics), metrics, figures.format_value)
+    assert said == "accuracy, held-out: the same for all (70.0)."
+    cost = [metric_of("cost", table)]
+    table.loc[table["policy"] == "c", cost[0].column] = np.nan
+    (said,) = sentences(
+        pivot(table, ["policy"], cost), pairs_of(policies_of(table), cost), cost, figures.format_value
+    )
+    assert said.startswith("cost per request: the same for all (")
+    assert said.endswith("); no number of c.")
 
 
 @pytest.mark.parametrize(
@@ -359,6 +408,32 @@ def test_a_difference_that_leaves_out_zero_is_not_written_as_zero() -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def test_policies_whose_curves_are_the_same_are_one_line_with_both_names() -> None:
+    at_s, curve = np.arange(5.0), np.arange(10.0).reshape(2, 5)
+    panels = [
+        Panel("risk (loss)", at_s, {"a": curve, "b": curve + 1, "c": curve}),
+        Panel("accuracy (%)", at_s, {"a": curve, "b": curve, "c": curve}),
+    ]
+    figure = policies_in_time(panels, (), 5.0)
+    legend = figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a = c", "b"]
+    solid, dashed = legend.get_lines()
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--"), "told apart in grey, too"
+
+
+@pytest.mark.parametrize("horizon_s", [900.0, 1_800.0])
+def test_the_last_instant_of_a_narrow_figure_is_not_cut(horizon_s: float) -> None:
+    """Other ticks than before may fit once a panel has its place."""
+    at_s = np.linspace(0.0, horizon_s, 7)
+    panels = [Panel("paid so far more than own_model (loss)", at_s, {"own_model": 300 * np.ones((3, 7))})] * 3
+    figure = policies_in_time(panels, (), horizon_s)
+    with mpl.rc_context(PRINT):
+        for_print(figure, PHONE_IN, marked=False)
+        figure.dpi = 72
+        FigureCanvasSVG(figure)
+        assert figure.axes[-1].xaxis.get_tightbbox().x1 <= figure.bbox.x1
+
+
 def test_heat_maps_fit_a_phone_each_with_its_own_bar(table: pd.DataFrame) -> None:
     """In one column of panels every bar stands right beside its map, and no two maps overlap."""
     crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])

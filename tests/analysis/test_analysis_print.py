@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -18,7 +19,8 @@ from PIL import Image
 
 from analysis import load_run
 from analysis.figures import FIGURES
-from analysis.figures.for_print import LEAST_PT, PRINT, for_print, panels_of
+from analysis.figures.for_print import LEAST_PT, NARROW_IN, PRINT, for_print, panels_of
+from analysis.figures.predictions import predictions
 from analysis.figures.style import to_png
 from analysis.reports.print_figure import print_figure
 from analysis.run_folder.traffic import Traffic, traffic_of
@@ -103,6 +105,8 @@ def test_panels_are_chosen_by_what_they_show(traffic: Traffic) -> None:
         ("timeline", "3cm", [], "must be inches"),
         ("timeline", "0.1in", [], "from 2 to 20 inches"),
         ("timeline", "3.33in", ["acuracy"], "did you mean 'accuracy'"),
+        ("predictions", "0.1in", [], "from 2 to 20 inches"),
+        ("predictions", "3.33in", ["backlog gone"], "did you mean 'backlog gone after'"),
     ],
 )
 def test_what_there_is_not_is_told(
@@ -170,3 +174,37 @@ def test_a_key_to_what_has_no_name_keeps_its_look() -> None:
     lines = axes.get_lines()
     assert lines[3]._unscaled_dash_pattern == lines[2]._unscaled_dash_pattern  # type: ignore[attr-defined]
     assert axes.get_legend().legend_handles[2].get_linestyle() == "--"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("width_in", [3.33, 3.7, 7.0])
+def test_predictions_can_be_read_at_every_width(finished: Finished, width_in: float) -> None:
+    """Each name lies within the figure, in letters of 8 points or more in a column."""
+    by_law = finished[1]["predictions"]
+    figure = predictions(by_law, (), width_in)
+    with mpl.rc_context(PRINT):
+        FigureCanvasAgg(figure).draw()
+    assert figure.get_figwidth() == width_in
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    names = {value["where"] for law in by_law for value in law["values"] if not value["over"]}
+    assert names <= {text.get_text() for text in texts}
+    if width_in < NARROW_IN:
+        assert min(text.get_fontsize() for text in texts) >= LEAST_PT
+    shown = [text.get_window_extent() for text in texts if text.get_text() in names]
+    assert min(box.x0 for box in shown) >= 0
+    assert max(box.x1 for box in shown) <= figure.bbox.width
+
+
+def test_predictions_are_printed_whole_or_by_number_and_a_page_has_them_for_phones(
+    finished: Finished,
+) -> None:
+    folder, summary = finished
+    whole = print_figure(folder, "predictions", "3.33in", "svg").decode()
+    part = print_figure(folder, "predictions", "3.33in", "svg", ["backlog gone after"]).decode()
+    titles = {value["quantity"] for law in summary["predictions"] for value in law["values"]}
+    assert len(titles) > 1
+    assert all(f"{title} (" in whole for title in titles)
+    assert [title for title in titles if f"{title} (" in part] == ["backlog gone after"]
+    wide, narrow = re.findall(
+        r'id="predictions".*?srcset="([^"]+)".*?src="([^"]+)"', (folder / "report.html").read_text(), re.S
+    )[0]
+    assert wide != narrow

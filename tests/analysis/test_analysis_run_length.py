@@ -12,7 +12,7 @@ from run_folders import write_tiny
 from analysis import load_run, summarise
 from analysis.metrics.each_server import each_server
 from analysis.metrics.run_length import run_length, span_of
-from analysis.metrics.validity import too_short
+from analysis.metrics.validity import queue_still_growing, too_short
 from analysis.run_folder.traffic import Traffic, traffic_of
 
 FULL_HZ = 2 / (0.05 / 8 + 0.02)  # what two replicas serve in full batches
@@ -70,3 +70,10 @@ def test_states(tmp_path: Path) -> None:
     out = np.where(np.arange(400) < 200, 3.0, 200.0)
     half = at_load(tmp_path / "d", 0.6, waiting=out, outages=(("replicas:1", 200, 400),))
     assert verdict(half) == "BACKLOGGED", "what is usual is what is usual outside outages"
+
+
+def test_a_queue_that_grows_all_the_time_is_not_stable(tmp_path: Path) -> None:
+    """At its end it is never twice as long as it was just before; the text and the state agree."""
+    growing = at_load(tmp_path, 0.9, waiting=np.arange(400) * 0.5)
+    assert str(queue_still_growing(growing)).startswith("the queue is still growing: by ")
+    assert verdict(growing) == "BACKLOGGED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from ruamel.yaml import YAML
 from worlds import made_up
 
@@ -19,7 +21,10 @@ from analysis.metrics.each_server import each_server, worst
 from analysis.metrics.regret import regret_of
 from analysis.metrics.summary import summarise
 from analysis.metrics.validity import more_than_it_can_serve, queue_still_growing
+from analysis.reports.formatting import load_of
 from analysis.reports.sentences import sentences
+from analysis.reports.server_table import of_servers
+from analysis.reports.tables import summary_table
 from analysis.reports.trace import SERVER, trace_of
 from analysis.reports.zoom_data import zoom_data
 from analysis.run_folder.attempts import batches_and_sends
@@ -220,3 +225,21 @@ def test_the_zoomable_time_line_has_them_as_well(play: Play) -> None:
     assert [one["name"] for one in panels["waiting"]] == [f"{name}, mean" for name in run.servers]
     assert {one["name"].partition(", ")[0] for one in panels["replicas"]} == set(run.servers)
     assert "of the time they were up" not in " ".join(sentences(summarise(run)))
+
+
+def test_what_each_server_was_asked_and_cost_is_told_at_the_end_of_a_run(play: Play) -> None:
+    """The edge is a cent a second, of which 110 count; the cloud's instances are paid by use."""
+    summary = summarise(play(edge={"usd_per_replica_s": 0.01}))
+    assert summary["queues"]["edge"]["replicas_usd"] == pytest.approx(1.1)
+    rows = dict(zip(("edge", "cloud"), of_servers(summary), strict=True))
+    for name, row in rows.items():
+        assert row[:2] == (name, f"{summary['servers'][name]['whole_run']['requests']:,}")
+        assert row[4] == load_of(summary["queues"][name]["offered"])
+    assert (rows["edge"][-1], rows["cloud"][-1]) == ("1.10", "–")
+    text = io.StringIO()
+    Console(file=text, width=80).print(summary_table(summary))
+    (line,) = [
+        one for one in text.getvalue().splitlines() if one.startswith("edge ") and one.endswith(" 1.10")
+    ]
+    assert line.split()[-4:] == list(rows["edge"][-4:])
+    assert "servers, USD / 1,000 answers" in text.getvalue()

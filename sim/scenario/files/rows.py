@@ -72,11 +72,12 @@ class RowFile:
         1."""
         return f"row {row + 1}" if self.kind == "parquet" else f"line {row + 1 + (self.kind == 'csv')}"
 
-    def require(self, names: Sequence[str]) -> None:
-        """Raises BadFile unless it has these columns."""
+    def require(self, names: Sequence[str], remedies: Mapping[str | None, str] | None = None) -> None:
+        """Raises BadFile unless it has these columns; remedies: what may be done, by the one that lacks."""
         for name in names:
             if name not in self.names:
-                raise BadFile(f"has no column {name}, only {', '.join(map(show, self.names[:MOST_SHOWN]))}")
+                there, remedy = ", ".join(map(show, self.names[:MOST_SHOWN])), (remedies or {}).get(name, "")
+                raise BadFile(f"has no column {name}, only {there}{remedy}")
 
     def read(self, names: Sequence[str], whole: Sequence[str] = ()) -> Iterator[Rows]:
         """The rows in order, with these columns alone; whole: columns of whole numbers, which a CSV file may

@@ -141,7 +141,11 @@ class _Batch(NamedTuple):
 
 def _batches(trace: Trace) -> Iterator[_Batch]:
     file, names, roles = RowFile(trace.file), Clients(trace), trace.roles
-    file.require(trace.needs)
+    remedies = {
+        column: f"; if it is another one: columns: {{{role}: NAME}}"
+        for role, column in roles.single().items()
+    }
+    file.require(trace.needs, remedies)
     asked = [name for name in (*roles.single().values(), *roles.work) if name in file.names]
     times = Instants(file, str(roles.time), trace.unit, trace.start)
     for rows in file.read(list(dict.fromkeys(filter(None, asked)))):

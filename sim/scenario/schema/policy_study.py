@@ -15,7 +15,7 @@ from sim.scenario.library import STUDIES, is_file, locate, question_of
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.values import Name, Part
 from sim.scenario.text import complaints
-from sim.scenario.text.draft import Draft, Finding, complaint, refusal
+from sim.scenario.text.draft import UNKNOWN, Draft, Finding, complaint, refusal
 from sim.scenario.text.grid import changed, with_seeds
 from sim.scenario.text.overrides import Change
 from sim.scenario.text.reading import changed_draft, read_draft
@@ -34,11 +34,14 @@ class PolicyEntry(Part):
 
 
 class PolicyStudy(Part):
-    """The document. `set` changes the scenario for every policy; `baseline` is what they are held against."""
+    """The document.
+
+    set: changes the scenario for every policy; baseline: what they are held against, without one the first.
+    """
 
     scenario: str
     seeds: Annotated[int, Field(ge=LEAST_SEEDS, le=1000)] = 5
-    baseline: Name
+    baseline: Name | None = None
     set: Mapping[str, Any] = Field(default_factory=dict)
     policies: Annotated[tuple[PolicyEntry, ...], Field(min_length=2)]
 
@@ -86,9 +89,10 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
             for name, value in part.items()
         ]
         found[policy.name] = changed(base, changes, path.parent)
-    _require_comparable(found, study.baseline)
+    baseline = study.baseline or study.policies[0].name
+    _require_comparable(found, baseline)
     seeds = {name: tuple(with_seeds(scenario, study.seeds)) for name, scenario in found.items()}
-    return ReadStudy(path.stem, question_of(path), study.baseline, seeds)
+    return ReadStudy(path.stem, question_of(path), baseline, seeds)
 
 
 def _checked(draft: Draft) -> PolicyStudy:
@@ -97,10 +101,10 @@ def _checked(draft: Draft) -> PolicyStudy:
         try:
             study = PolicyStudy.model_validate(draft.value)
         except ValidationError as error:
-            raise BadInput(complaint(draft, complaints.findings(error, draft.value))) from None
+            raise BadInput(*complaint(draft, complaints.findings(error, draft.value))) from None
         found = list(_wrong_names(study))
     if found:
-        raise BadInput(complaint(draft, found))
+        raise BadInput(*complaint(draft, found))
     return study
 
 
@@ -112,7 +116,7 @@ def _unknown_keys(value: dict[str, Any]) -> Iterator[Finding]:
     for path, part, model in parts:
         for key in part if isinstance(part, dict) else ():
             if key not in model.model_fields:
-                yield Finding((*path, key), f"unknown key: {nearest(key, list(model.model_fields))}")
+                yield Finding((*path, key), f"{UNKNOWN}: {nearest(key, list(model.model_fields))}")
 
 
 def _wrong_names(study: PolicyStudy) -> Iterator[Finding]:
@@ -120,7 +124,7 @@ def _wrong_names(study: PolicyStudy) -> Iterator[Finding]:
     for index, name in enumerate(names):
         if name in names[:index]:
             yield refusal(("policies", index, "name"), name, "another policy has this name")
-    if study.baseline not in names:
+    if study.baseline is not None and study.baseline not in names:
         yield refusal(("baseline",), study.baseline, nearest(study.baseline, names))
 
 

@@ -19,7 +19,7 @@ from sim.scenario.schema.vocabulary import (
     parts_at,
     tag_and_kind,
 )
-from sim.scenario.text.draft import MISSING, Finding, Path, refusal
+from sim.scenario.text.draft import MISSING, UNKNOWN, Finding, Path, refusal
 from sim.scenario.text.wording import nearest, number, one_of, show, type_noun
 
 Error = dict[str, Any]
@@ -88,18 +88,18 @@ def _extra(path: Path, _error: Error, value: Any) -> Finding:
     for step in path[:-1]:
         here = child(here, step)
     if path[-1] in RENAMED and RENAMED[path[-1]] in keys:
-        return Finding(path, f"unknown key: it is called {RENAMED[path[-1]]} now")
+        return Finding(path, f"{UNKNOWN}: it is called {RENAMED[path[-1]]} now")
     tag = tag_and_kind(here)
     if tag is None or tag[0] not in keys or len(parts) > 1:
         told = _kind_within(path, value, keys) or nearest(path[-1], keys)
-        return Finding(path, f"unknown key: {told}{_still_missing(told, parts, here)}")
+        return Finding(path, f"{UNKNOWN}: {told}{_still_missing(told, parts, here)}")
     if len(keys) == 1:
-        return Finding(path, f"unknown key: {tag[0]} {tag[1]} takes no other key")
+        return Finding(path, f"{UNKNOWN}: {tag[0]} {tag[1]} takes no other key")
     others = _kinds_that_take(path, tag[0], value)
     hint = f"; {tag[0]} {' or '.join(others)} takes it" if others else ""
     told = nearest(path[-1], keys)
     missing = _still_missing(told, parts, here)
-    return Finding(path, f"unknown key for {tag[0]} {tag[1]}: {told}{missing}{hint}")
+    return Finding(path, f"{UNKNOWN} for {tag[0]} {tag[1]}: {told}{missing}{hint}")
 
 
 def _still_missing(told: str, parts: Sequence[type[BaseModel]], here: Any) -> str:
@@ -174,7 +174,9 @@ def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:
             return refusal((*path, "kind"), received.get("kind"), _one_of_kinds(path, value))
         noun = type_noun(received)
         shown = show(received) if noun is None else f"{show(received)} ({noun})"
-        rule = f"must be {expected}{_spoken(path, received, value)}{_with_kind(path, expected, value)}"
+        rule = (
+            f"must be {expected}{_spoken(path, received, value)}{_with_kind(path, expected, received, value)}"
+        )
         rule += _one_or_several(path, received, value)
         return Finding(path, f"{shown} is not allowed: {rule}")
 
@@ -199,18 +201,19 @@ def _spoken(path: Path, received: Any, value: Any) -> str:
     if key.endswith("_bps"):
         return ", or a text such as 2Mbit/s"
     if key.endswith("_s") or "exponential" in choices_at((*path, "kind"), value):
-        return (
-            ", a text such as 10min" if _with_kind(path, "a number", value) else ", or a text such as 10min"
-        )
+        has_kinds = _with_kind(path, "a number", None, value)
+        return ", a text such as 10min" if has_kinds else ", or a text such as 10min"
     return ""
 
 
-def _with_kind(path: Path, expected: str, value: Any) -> str:
+def _with_kind(path: Path, expected: str, received: Any, value: Any) -> str:
     """What a mapping must hold where it may be of several kinds."""
     for tag in TAGS:
         kinds = choices_at((*path, tag), value)
+        mapping = "" if expected == "a mapping" else ", or a mapping"
+        if len(kinds) > 1 and received in kinds:
+            return f"{mapping}: did you mean {{{tag}: {received}}}?"
         if len(kinds) > 1:
-            mapping = "" if expected == "a mapping" else ", or a mapping"
             return f"{mapping} with {tag}: {one_of(kinds)}"
     return ""
 

@@ -12,6 +12,8 @@ from sim.scenario.text.wording import is_bare, show
 
 Path = tuple[str | int, ...]
 MISSING = "is missing: "
+UNKNOWN = "unknown key"
+MOST_TOLD = 8  # lines; more would push the first out of sight
 
 
 class Origin(NamedTuple):
@@ -52,22 +54,34 @@ def refusal(path: Path, value: Any, rule: str) -> Finding:
     return Finding(path, f"{show(value)} is not allowed: {rule}")
 
 
-def complaint(draft: Draft, findings: Iterable[Finding]) -> str:
-    """One line: the finding that helps first, and how many more there are.
+def complaint(draft: Draft, findings: Iterable[Finding]) -> list[str]:
+    """A line for each finding, the one that helps first on top, and how many there are beyond MOST_TOLD.
 
     What was written comes before what is missing, since a key is often missing because it was written
-    otherwise; within each the order of the file decides.
+    otherwise; so what is missing beside an unknown key is not told. Else the order of the file decides.
     """
-    ordered = sorted(findings, key=lambda one: (is_absence(one), draft.origin(one.path).order))
-    first = ordered[0]
-    label = draft.origin(first.path).label
-    named = name_path(draft.value, first.path)
+    found = list(findings)
+    misspelt = {one.path[:-1] for one in found if one.sentence.startswith(UNKNOWN)}
+    told = [one for one in found if not (is_absence(one) and one.path[:-1] in misspelt)]
+    told.sort(key=lambda one: (is_absence(one), draft.origin(one.path).order))
+    once = {(draft.origin(one.path).label, one.sentence): one for one in reversed(told)}
+    told = [one for one in told if not _is_option(draft, one) or one in once.values()]
+    rest = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
+    return [_line(draft, one) for one in told[:MOST_TOLD]] + rest
+
+
+def _is_option(draft: Draft, finding: Finding) -> bool:
+    """Whether it is about an override, which may stand for several groups and is told once."""
+    return draft.origin(finding.path).label.startswith("--")
+
+
+def _line(draft: Draft, finding: Finding) -> str:
+    """Where it was written, the path, and what is wrong there."""
+    label = draft.origin(finding.path).label
+    named = name_path(draft.value, finding.path)
     # An override that names the very path need not say it twice.
-    place = (
-        label if label.startswith("--") and label.split()[-1].lstrip("-") == named else f"{label}: {named}"
-    )
-    more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
-    return f"{place}: {first.sentence}{more}" if named else f"{label}: {first.sentence}{more}"
+    is_said = not named or (_is_option(draft, finding) and label.split()[-1].lstrip("-") == named)
+    return f"{label}: {finding.sentence}" if is_said else f"{label}: {named}: {finding.sentence}"
 
 
 def name_path(value: Any, path: Path) -> str:

@@ -96,7 +96,7 @@ def changed(draft: Draft, changes: Sequence[Change], folder: Path | None = None)
     try:
         found = [] if folder is None else [one for one in strays(draft, folder) if one not in before]
         if found:
-            raise BadInput(complaint(draft, found))
+            raise BadInput(*complaint(draft, found))
         return check(draft)
     except BadInput as error:
         labels = [one.origin.label for one in changes]

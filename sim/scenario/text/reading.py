@@ -51,7 +51,7 @@ def changed_draft(source: str | Path, overrides: Sequence[str] = (), seed: int |
         draft = put(draft, ("seed",), seed, Origin(AFTER_EVERY_LINE + len(overrides), "--seed"))
     found = list(strays(draft, locate(source).parent))
     if found:
-        raise BadInput(complaint(draft, found))
+        raise BadInput(*complaint(draft, found))
     return draft
 
 
@@ -60,12 +60,12 @@ def check(draft: Draft) -> Scenario:
     try:
         scenario = Scenario.model_validate(draft.value)
     except ValidationError as error:
-        raise BadInput(complaint(draft, complaints.findings(error, draft.value))) from None
+        raise BadInput(*complaint(draft, complaints.findings(error, draft.value))) from None
     found = list(checks.findings(scenario))
     if found:
-        raise BadInput(complaint(draft, found))
+        raise BadInput(*complaint(draft, found))
     for finding in advice(scenario):
-        log.warning(complaint(draft, [finding]))
+        log.warning(*complaint(draft, [finding]))
     return scenario
 
 
@@ -77,7 +77,7 @@ def read_draft(source: str | Path) -> Draft:
     draft = parse(text, lambda line: Origin(line, f"{label}:{line}"))
     if not isinstance(draft.value, dict):
         wrong = refusal((), draft.value, "must be a mapping of keys such as name, fleet and server")
-        raise BadInput(complaint(draft, [wrong]))
+        raise BadInput(*complaint(draft, [wrong]))
     return rooted(draft, path.parent)
 
 

@@ -34,17 +34,17 @@ def example(folder: Path, example_text: str) -> Path:
 
 @pytest.fixture
 def complaint(tmp_path: Path) -> Callable[..., str]:
-    """What `read` says about a text or bytes: one line, beginning with the file's name, here x.yaml."""
+    """What `read` says about a text or bytes: a line for each mistake, which begins with the file's name,
+    here x.yaml, or with an option."""
 
     def say(content: str | bytes, *overrides: str) -> str:
         path = tmp_path / "x.yaml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         with pytest.raises(BadInput) as caught:
             read(path, overrides)
-        line = str(caught.value)
-        assert len(line.splitlines()) == 1
-        assert line.isprintable()
-        return line.replace(str(path), "x.yaml")
+        said = str(caught.value)
+        assert all(line.isprintable() for line in said.split("\n"))
+        return said.replace(str(path), "x.yaml")
 
     return say
 

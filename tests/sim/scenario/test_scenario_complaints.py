@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.errors import BadInput
+from sim.scenario.text.draft import MOST_TOLD
 from sim.scenario.text.overrides import put
 from sim.scenario.text.reading import check, read_draft
 from sim.scenario.text.wording import show, type_noun
@@ -28,7 +29,7 @@ def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], ex
     line = complaint(example_text.replace("budget: null", budget))
     assert line == (
         "x.yaml:24: fleet.sensors.budget.count: unknown key for kind count: "
-        "must be one of kind, limit, per_s, shared_by; limit is missing (and 1 more)"
+        "must be one of kind, limit, per_s, shared_by; limit is missing"
     )
 
 
@@ -41,6 +42,41 @@ def test_one_server_written_as_several_or_several_as_one_is_told_the_other_key(
     assert one.endswith("(a mapping) is not allowed: must be a list; did you mean server?")
     several = complaint(f"{head}server: [{{server: a}}, {{server: b}}]\n")
     assert several.endswith("(a list) is not allowed: must be a mapping; did you mean servers?")
+
+
+def test_every_mistake_has_a_line_and_what_is_missing_beside_a_misspelt_key_none(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    daily = "when: {kind: daily, at: '03:00', for: 10min}"
+    outage = "when: {kind: intervals, at: [[300, 420]]}"
+    assert outage in example_text
+    assert "clients: 120" in example_text
+    said = complaint(example_text.replace(outage, daily).replace("clients: 120", "clients: 0"), "sed=3")
+    lines = said.split("\n")
+    assert [line.partition(" ")[2].partition(":")[0] for line in lines[:3]] == [
+        "fleet.sensors.clients",
+        "server.outages.0.when.at",
+        "server.outages.0.when.for",
+    ]
+    assert lines[3].startswith("--set sed: unknown key")
+    assert len(lines) == 4
+
+
+def test_a_kind_written_without_its_mapping_is_told_with_it(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    said = complaint(example_text, "fleet.sensors.policy.price=always_local")
+    assert said == (
+        '--set fleet.sensors.policy.price: "always_local" (text) is not allowed: '
+        "must be a mapping: did you mean {kind: always_local}?"
+    )
+
+
+def test_of_many_mistakes_the_first_are_told_and_how_many_more_there_are(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    lines = complaint(example_text, *(f"x{number}=1" for number in range(20))).split("\n")
+    assert (len(lines), lines[-1]) == (MOST_TOLD + 1, f"and {20 - MOST_TOLD} more")
 
 
 def test_groups_stand_by_index_where_their_names_do_not_tell_them_apart(
@@ -92,7 +128,7 @@ def test_junk_at_any_place_gives_a_scenario_or_one_line(
         check(put(draft, path, junk, draft.origin(path)))
     except BadInput as refusal:
         line = str(refusal)
-    assert line.isprintable()
+    assert line.replace("\n", "").isprintable()
     assert "Input" not in line
 
 

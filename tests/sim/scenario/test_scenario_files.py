@@ -64,7 +64,7 @@ def refused(
         ("time,client\n1,\n", "line 2: client is nothing: must be a number, or client_by: order for names"),
         ("time,group\n1,near\n2,nea\n", 'line 3: there is no group "nea": did you mean near?'),
         ("time,group\n1,far\n", "has no row of group near"),
-        ("at,client\n1,0\n", 'has no column time, only "at", "client"'),
+        ("at\n1\n", 'has no column time, only "at"; if it is another one: columns: {time: NAME}'),
         ("time,time\n1,0\n", "two columns have one name: time, time"),
         ("time,client\n1,0\n2\n", "line 3: Expected 2 columns, got 1: 2"),
         ("time\n", "has no rows"),

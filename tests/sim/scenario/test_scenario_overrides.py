@@ -16,7 +16,7 @@ from sim.scenario import Scenario, read
 def line_about(path: Path, *overrides: str) -> str:
     with pytest.raises(BadInput) as caught:
         read(path, overrides)
-    assert str(caught.value).isprintable()
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))
     return str(caught.value)
 
 
@@ -154,8 +154,9 @@ def test_an_empty_list_has_no_entries(bare: Path) -> None:
 def test_a_complaint_about_the_file_comes_before_one_about_an_override(example: Path, tmp_path: Path) -> None:
     spoilt = tmp_path / "spoilt.yaml"
     spoilt.write_text(example.read_text().replace("discipline: fifo", "discipline: fifi"))
-    line = line_about(spoilt, "seed=-1")
-    assert line == f'{spoilt}:32: server.discipline: "fifi" is not allowed: did you mean fifo? (and 1 more)'
+    file, option = line_about(spoilt, "seed=-1").split("\n")
+    assert file == f'{spoilt}:32: server.discipline: "fifi" is not allowed: did you mean fifo?'
+    assert option == "--set seed: -1 is not allowed: must be greater than or equal to 0"
 
 
 paths = st.text(alphabet="ab01.*-", max_size=12)
@@ -171,4 +172,4 @@ def test_any_override_gives_a_scenario_or_one_line(example: Path, path: str, val
     except BadInput as refusal:
         line = str(refusal)
     assert line.startswith(("--set ", str(example)))
-    assert line.isprintable()
+    assert line.replace("\n", "").isprintable()

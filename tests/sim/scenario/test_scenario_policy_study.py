@@ -50,6 +50,10 @@ def test_a_scenario_beside_the_study_comes_before_a_shipped_one(write, tmp_path)
     assert found.policies["l2h"][0].horizon_s == 90
 
 
+def test_without_a_baseline_it_is_the_first(write):
+    assert read_study(write(HEAD.replace("baseline: l2h\n", ""))).baseline == "always_local"
+
+
 def test_studies_are_told_from_scenarios(write):
     assert is_study(str(write(HEAD)))
     assert is_study("smoke_policies")
