@@ -79,7 +79,7 @@ def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
     """Of a ratio over the requests; of a share by the bounds of one."""
     parts, wholes = ratio.parts_and_wholes(traffic)
     at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
-    more = client_variance(traffic, parts, wholes)
+    more = traffic.clusters.client_variance(parts, wholes)
     within = share_in_time if is_share else mean_in_time
     return within(parts, wholes, at_s, span, more)._asdict()
 
@@ -87,7 +87,7 @@ def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
 def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
     hits = traffic.is_outcome(name).astype(np.float64)
     everyone = np.ones(hits.size)
-    more = client_variance(traffic, hits, everyone)
+    more = traffic.clusters.client_variance(hits, everyone)
     return share_in_time(hits, everyone, traffic.arrived_at_s, span, more)._asdict()
 
 
@@ -126,7 +126,7 @@ def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
 def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
     """With what outages put back, which is no request's, by the second in which they did."""
     parts, wholes = RATIOS["wasted"].parts_and_wholes(traffic)
-    more = client_variance(traffic, parts, wholes)
+    more = traffic.clusters.client_variance(parts, wholes)
     again, at_s = _column(traffic, "requeued_s"), _column(traffic, "at_s")
     wasted, spent, when = (
         np.concatenate(both) for both in ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
@@ -146,7 +146,7 @@ def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str
     every_s = traffic.column(column).astype(np.float64, copy=False)
     answered = ~np.isnan(every_s) & among
     taken_s = np.where(answered, every_s, 0.0)
-    more = client_variance(traffic, taken_s, answered.astype(np.float64))
+    more = traffic.clusters.client_variance(taken_s, answered.astype(np.float64))
     found = {"mean": mean_in_time(taken_s, answered.astype(np.float64), traffic.arrived_at_s, span, more)}
     for name, level in LEVELS.items():
         one, least = percentile_in_time(times, level, span), LEAST_INDEPENDENT.get(level, 0.0)
@@ -161,11 +161,3 @@ def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str
 def _rate(values: Floats, traffic: Traffic, span: Span) -> dict[str, Any]:
     seconds = _column(traffic, "at_s"), seconds_covered(traffic)
     return rate_in_time(values, traffic.arrived_at_s, *seconds, span)._asdict()
-
-
-def client_variance(traffic: Traffic, parts: Floats, wholes: Floats) -> float:
-    """What the ratio of the sums of `parts` and `wholes`, both (n,), varies because clients differ."""
-    if not wholes.any():
-        return 0.0
-    cells = traffic.clusters
-    return cells.variance_between_clients(cells.influence(parts, wholes), cells.sums((wholes != 0) * 1.0))
