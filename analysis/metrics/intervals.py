@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.metrics import energy, money
 from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
@@ -38,7 +39,7 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
         "latency_s": _latencies(traffic, span),
         "goodput": {
             "correct_in_time_hz": _rate(_useful(traffic), traffic, span),
-            "arrivals_hz": _rate(np.ones(len(traffic.requests)), traffic, span),
+            "arrivals_hz": _rate(np.ones(len(traffic.requests), dtype=bool), traffic, span),
         },
         "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, span)},
         "load": _load(traffic, span),
@@ -85,15 +86,14 @@ def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
 
 
 def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
-    hits = traffic.is_outcome(name).astype(np.float64)
-    everyone = np.ones(hits.size)
+    hits = traffic.is_outcome(name)
+    everyone = np.ones(hits.size, dtype=bool)
     more = traffic.clusters.client_variance(hits, everyone)
     return share_in_time(hits, everyone, traffic.arrived_at_s, span, more)._asdict()
 
 
-def _useful(traffic: Traffic) -> Floats:
-    in_time = traffic.column("in_time")
-    return np.asarray(in_time * traffic.correct, dtype=np.float64)
+def _useful(traffic: Traffic) -> NDArray[Any]:
+    return np.asarray(traffic.column("in_time") * traffic.correct)
 
 
 def _column(traffic: Traffic, name: str) -> Floats:
@@ -143,11 +143,11 @@ def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str, Any]:
     times = replace(traffic.latencies(column).among(among), relaxations=span.relaxations)
-    every_s = traffic.column(column).astype(np.float64, copy=False)
+    every_s = traffic.column(column)
     answered = ~np.isnan(every_s) & among
-    taken_s = np.where(answered, every_s, 0.0)
-    more = traffic.clusters.client_variance(taken_s, answered.astype(np.float64))
-    found = {"mean": mean_in_time(taken_s, answered.astype(np.float64), traffic.arrived_at_s, span, more)}
+    taken_s = np.where(answered, every_s, every_s.dtype.type(0))
+    more = traffic.clusters.client_variance(taken_s, answered)
+    found = {"mean": mean_in_time(taken_s, answered, traffic.arrived_at_s, span, more)}
     for name, level in LEVELS.items():
         one, least = percentile_in_time(times, level, span), LEAST_INDEPENDENT.get(level, 0.0)
         worth = times.independent(level)
@@ -158,6 +158,6 @@ def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str
     return {name: one._asdict() for name, one in found.items()}
 
 
-def _rate(values: Floats, traffic: Traffic, span: Span) -> dict[str, Any]:
+def _rate(values: NDArray[Any], traffic: Traffic, span: Span) -> dict[str, Any]:
     seconds = _column(traffic, "at_s"), seconds_covered(traffic)
     return rate_in_time(values, traffic.arrived_at_s, *seconds, span)._asdict()

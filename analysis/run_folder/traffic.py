@@ -163,8 +163,7 @@ class Arrivals:
 
     def latencies(self, column: str = "final_s") -> Latencies:
         """Of all requests to their final answer, or to the first (`first_s`)."""
-        taken_s = self.column(column).astype(np.float64, copy=False)
-        return latencies(self.arrived_at_s, taken_s, ~self.known, self.run.horizon_s)
+        return latencies(self.arrived_at_s, self.column(column), ~self.known, self.run.horizon_s)
 
     @property
     def arrived_at_s(self) -> Floats:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.statistics.pieces import AT_ONCE
+
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
-AT_ONCE = 2**20  # cells that are summed up together, so that memory stays flat
 
 
 class Block(NamedTuple):
@@ -38,21 +39,24 @@ class Block(NamedTuple):
 class Picked(NamedTuple):
     """Some requests of a block, cell by cell.
 
-    rows: their places (k,); code: which of the cells `asked` (c,) each is of, (k,).
+    rows: their places (k,); code: which of the cells `asked` each is of, (k,); asked: the places of these
+    cells, (c,), or all of the block's.
     """
 
     block: Block
     rows: NDArray[Any]
     code: NDArray[np.int64]
-    asked: NDArray[Any]
+    asked: NDArray[Any] | slice
+    cells: int
 
     def sums(self, values: NDArray[Any]) -> Floats:
         """The sum of each cell's picked requests' values, of all requests' (n,); (c,)."""
-        return np.bincount(self.code, values[self.rows], self.asked.size)
+        return np.bincount(self.code, values[self.rows], self.cells)
 
-    def counts(self) -> Floats:
-        """How many picked requests each cell has, (c,)."""
-        return np.bincount(self.code, minlength=self.asked.size).astype(np.float64)
+    def counts(self) -> NDArray[Any]:
+        """How many picked requests each cell has, in as few bytes as hold it, (c,)."""
+        found = np.bincount(self.code, minlength=self.cells)
+        return found.astype(np.min_scalar_type(found.max(initial=0)))
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,15 @@ class Cells:
         """The requests in a mask (n,), block by block."""
         for block in self.blocks:
             places = slice(block.first_row, block.end_row)
-            order, begins = self.order[places], self.begins[places]
+            order, cell = self.order[places], np.cumsum(self.begins[places]) - 1
             inside = np.flatnonzero(among[order])
-            cell = (np.cumsum(begins, dtype=np.int32) - 1)[inside]
+            if inside.size == order.size:
+                yield Picked(block, order, cell, slice(block.first, block.end), block.end - block.first)
+                continue
+            cell = cell[inside]
             is_new = np.append(True, cell[1:] != cell[:-1])[: cell.size]
-            code = np.cumsum(is_new) - 1
-            yield Picked(block, order[inside], code, cell[is_new] + np.int32(block.first))
+            asked = (cell[is_new] + block.first).astype(np.int32)
+            yield Picked(block, order[inside], np.cumsum(is_new) - 1, asked, asked.size)
 
 
 def coded(

@@ -3,6 +3,7 @@ Counts clients and base samples, never requests: a sample that was asked 500 tim
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from analysis.statistics.cells import AT_ONCE, Block, Cells, Floats, Mask, Picked, coded
+from analysis.statistics.cells import Block, Cells, Floats, Mask, Picked, coded
 from analysis.statistics.leverage import Held
+from analysis.statistics.pieces import mean_among
 
 LEVEL = 0.95
 LEAST_SAMPLES = 10  # distinct ones; fewer show no spread to speak of
@@ -83,34 +85,31 @@ class Clusters(Cells):
         return estimate
 
     def _estimate(self, values: NDArray[Any], among: Mask) -> tuple[dict[str, Any], Spread]:
-        parts = [(one, one.sums(values), one.counts()) for one in self.picked(among)]
-        held, value, spread = self._held(among, parts), None, Spread(0.0, 1.0)
+        picked, held = self._asked(among)
+        value, spread = None, Spread(0.0, 1.0)
         if held.requests:
             value = mean_among(values, among)
-            spread = self._spread(_contributions(parts), held)
+            spread = self._spread(
+                _ratio([(one, one.sums(values), *[one.counts()] * 2) for one in picked]), held
+            )
         counts = {"n": held.requests, "samples": held.samples, "clients": held.clients}
         return {"value": value, "low": None, "high": None} | counts, spread
 
-    def client_variance(self, parts: Floats, wholes: Floats) -> float:
+    def client_variance(self, parts: NDArray[Any], wholes: NDArray[Any]) -> float:
         """What the ratio of the sums of `parts` and `wholes`, both (n,), varies because clients of a group
         differ: their variance beyond that of their cells, at least 0. Requests count whose whole is not 0."""
         counted = wholes != 0
         if not counted.any():
             return 0.0
-        sums = [
-            (one, one.sums(parts), one.sums(wholes), one.sums(counted))
-            for one in self.picked(counted | (parts != 0))
-        ]
-        held = self._held(counted, [(one, several, sizes) for one, several, _, sizes in sums])
-        total, whole = (sum(one[0].block.total(one[0].asked, one[place]) for one in sums) for place in (1, 2))
-        ratio = total / whole
-        return self._between_clients(
-            [
-                Summed(one.block, one.asked, (part - ratio * each) / whole, sizes)
-                for one, part, each, sizes in sums
-            ],
-            held,
-        )
+        picked, held = self._asked(counted)
+        if (more := (parts != 0) & ~counted).any():
+            picked = self.picked(counted | more)
+            sums = [(one, one.sums(parts), one.sums(wholes), one.sums(counted)) for one in picked]
+        elif wholes.dtype == bool:
+            sums = [(one, one.sums(parts), *[one.counts()] * 2) for one in picked]
+        else:
+            sums = [(one, one.sums(parts), one.sums(wholes), one.counts()) for one in picked]
+        return self._between_clients(_ratio(sums), held)
 
     def sums(self, values: Floats) -> Floats:
         """The sum of each cell's requests' values (n,); (cells,)."""
@@ -169,21 +168,23 @@ class Clusters(Cells):
             by_base += np.bincount(self.base[one.asked], centred, self.bases)
         return by_cell, by_client, by_base, float((totals**2 / there).sum())
 
-    def _held(self, among: Mask, parts: list[tuple[Picked, Floats, Floats]]) -> Held:
-        """What is known of the requests in a mask (n,), whose blocks have these sums and sizes; kept of the
-        last few masks, since much is asked about the same requests."""
+    def _asked(self, among: Mask) -> tuple[Iterable[Picked], Held]:
+        """The requests in a mask (n,), and what is known of them: found once for the last few masks, since
+        much is asked about the same requests; of several blocks the requests themselves again."""
         key = np.packbits(among).tobytes()
         known = self._last.pop(key, None)
         if known is None:
-            by_client, by_base = (
-                sum(np.bincount(codes[one.asked], sizes, many) for one, _, sizes in parts)
-                for codes, many in ((self.client, self.clients), (self.base, self.bases))
-            )
-            known = Held(by_client, by_base, self._group_of_client, self._one_stratum)
+            by_client, by_base, kept = np.zeros(self.clients), np.zeros(self.bases), []
+            for one in self.picked(among):
+                by_client += np.bincount(self.client[one.asked], one.counts(), self.clients)
+                by_base += np.bincount(self.base[one.asked], one.counts(), self.bases)
+                kept += [one] * (len(self.blocks) == 1)
+            held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
+            known = kept, held
         self._last[key] = known
         while len(self._last) > MOST_KEPT:
             del self._last[next(iter(self._last))]
-        return known
+        return known[0] or self.picked(among), known[1]
 
     def _held_of(self, sizes: Floats) -> Held:
         """The same of the requests of all cells, (cells,)."""
@@ -194,7 +195,7 @@ class Clusters(Cells):
         return Held(by_client, by_base, self._group_of_client, self._one_stratum)
 
     @cached_property
-    def _last(self) -> dict[bytes, Held]:
+    def _last(self) -> dict[bytes, tuple[list[Picked], Held]]:
         return {}
 
     @cached_property
@@ -210,21 +211,15 @@ class Clusters(Cells):
         return np.zeros(self.bases, dtype=np.int64)
 
 
-def _contributions(parts: list[tuple[Picked, Floats, Floats]]) -> list[Summed]:
-    """What cells contribute to the mean over their requests: its linear part, by Taylor's series; sums to
-    zero."""
-    whole = sum(float(sizes.sum()) for _, _, sizes in parts)
-    ratio = sum(one.block.total(one.asked, sums) for one, sums, _ in parts) / whole
-    return [Summed(one.block, one.asked, (sums - ratio * sizes) / whole, sizes) for one, sums, sizes in parts]
-
-
-def mean_among(values: NDArray[Any], among: Mask) -> float:
-    """The mean of the values (n,) in a mask, of which there are some, in pieces if they are many."""
-    total, count = 0.0, 0
-    for first in range(0, among.size, AT_ONCE):
-        picked = values[first : first + AT_ONCE][among[first : first + AT_ONCE]]
-        total, count = total + float(picked.sum()), count + picked.size
-    return total / count
+def _ratio(parts: list[tuple[Picked, Floats, NDArray[Any], NDArray[Any]]]) -> list[Summed]:
+    """What cells contribute to a ratio of sums, from their parts, wholes and numbers of requests, all (c,):
+    its linear part, by Taylor's series; sums to zero."""
+    part, whole = (sum(one[0].block.total(one[0].asked, one[place]) for one in parts) for place in (1, 2))
+    ratio = part / whole
+    return [
+        Summed(one.block, one.asked, (sums - ratio * wholes) / whole, sizes)
+        for one, sums, wholes, sizes in parts
+    ]
 
 
 def student(freedom: float, level: float = (1 + LEVEL) / 2) -> float:
