@@ -3,6 +3,7 @@ A section of the summary beside the numbers; those of answers stand with them, b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
 from analysis.metrics.part_ratios import OF_PART
 from analysis.metrics.run_length import in_system, seconds_covered, span_of
 from analysis.metrics.service import load
+from analysis.run_folder.kept import kept
 from analysis.run_folder.parts import OF_WHOM, rows_of
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
@@ -78,17 +80,26 @@ def _of_part(part: Traffic, span: Span) -> dict[str, Any]:
 
 def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
     """Of a ratio over the requests; of a share by the bounds of one."""
+    return _of_ratio(traffic, ratio, span)._asdict()
+
+
+@kept
+def _of_ratio(traffic: Traffic, ratio: Ratio, span: Span) -> Interval:
     parts, wholes = ratio.parts_and_wholes(traffic)
     at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
-    more = traffic.clusters.client_variance(parts, wholes)
     within = share_in_time if is_share else mean_in_time
-    return within(parts, wholes, at_s, span, more)._asdict()
+    return within(parts, wholes, at_s, span, _by_client(traffic, parts, wholes))
+
+
+def _by_client(traffic: Traffic, parts: NDArray[Any], wholes: NDArray[Any]) -> Callable[[], float]:
+    """What their ratio varies because clients differ, for who asks."""
+    return lambda: traffic.clusters.client_variance(parts, wholes)
 
 
 def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
     hits = traffic.is_outcome(name)
     everyone = np.ones(hits.size, dtype=bool)
-    more = traffic.clusters.client_variance(hits, everyone)
+    more = _by_client(traffic, hits, everyone)
     return share_in_time(hits, everyone, traffic.arrived_at_s, span, more)._asdict()
 
 
@@ -126,7 +137,7 @@ def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
 def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
     """With what outages put back, which is no request's, by the second in which they did."""
     parts, wholes = RATIOS["wasted"].parts_and_wholes(traffic)
-    more = traffic.clusters.client_variance(parts, wholes)
+    more = _by_client(traffic, parts, wholes)
     again, at_s = _column(traffic, "requeued_s"), _column(traffic, "at_s")
     wasted, spent, when = (
         np.concatenate(both) for both in ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
@@ -146,7 +157,7 @@ def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str
     every_s = traffic.column(column)
     answered = ~np.isnan(every_s) & among
     taken_s = np.where(answered, every_s, every_s.dtype.type(0))
-    more = traffic.clusters.client_variance(taken_s, answered)
+    more = _by_client(traffic, taken_s, answered)
     found = {"mean": mean_in_time(taken_s, answered, traffic.arrived_at_s, span, more)}
     for name, level in LEVELS.items():
         one, least = percentile_in_time(times, level, span), LEAST_INDEPENDENT.get(level, 0.0)

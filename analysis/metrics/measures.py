@@ -17,7 +17,7 @@ Sums = tuple[NDArray[Any], NDArray[Any]]
 
 
 class Ratio(NamedTuple):
-    """The sum of `parts` over the sum of `wholes`, both a number per request (n,), or a mask, which takes less."""
+    """The sum of `parts` over the sum of `wholes`, both a number per request (n,) or a mask."""
 
     label: str
     unit: str

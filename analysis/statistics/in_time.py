@@ -3,6 +3,7 @@ Batch means over a few long stretches; where a run is too short for its level, t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from analysis.statistics.units import skewed_interval, variance_of
 from analysis.time_in_words import rough
 
 Floats = NDArray[np.float64]
+Variance = Callable[[], float]  # found where it is needed
 BLOCKS = 10
 LEAST_RELAXATIONS = 100.0  # of any interval
 TAIL_RELAXATIONS = 8.0  # that lie beyond a percentile, at least
@@ -116,7 +118,7 @@ def mean_in_time(
     wholes: NDArray[Any],
     at_s: Floats,
     span: Span,
-    more: float = 0.0,
+    more: Variance = lambda: 0.0,
     is_share: bool = False,
     least: float | None = None,
 ) -> Interval:
@@ -137,12 +139,13 @@ def mean_in_time(
     def influence(places: slice) -> Floats:
         return np.asarray((part(places) - value * whole(places)) / all_told)
 
+    if (why := span.too_short()) is not None:
+        return Interval(value, np.nan, np.nan, why)
     sums = span.sums(influence, at_s)
-    why = span.too_short() or alike(sums)
-    if why is not None:
+    if (why := alike(sums)) is not None:
         return Interval(value, np.nan, np.nan, why)
     least = least_variance(influence, looks, at_s.size) if least is None else least
-    low, high = skewed_interval(value, max(variance_of(sums), least) + more, sums)
+    low, high = skewed_interval(value, max(variance_of(sums), least) + more(), sums)
     return Interval(value, low, high)
 
 
@@ -167,7 +170,7 @@ def rate_in_time(
 
 
 def share_in_time(
-    hits: NDArray[Any], among: NDArray[Any], at_s: Floats, span: Span, more: float = 0.0
+    hits: NDArray[Any], among: NDArray[Any], at_s: Floats, span: Span, more: Variance = lambda: 0.0
 ) -> Interval:
     """The share of `hits` in `among`, both 0 or 1 (n,).
 
@@ -178,9 +181,10 @@ def share_in_time(
     if asked <= 0:
         return Interval(np.nan, np.nan, np.nan, "nothing to count")
     value = total(lambda places: hit(places) * inside(places), among.size) / asked
+    if (why := span.too_short(0.5)) is not None:
+        return Interval(value, np.nan, np.nan, why)
     sums = span.sums(lambda places: (hit(places) - value) * inside(places) / asked, at_s)
-    why = span.too_short(0.5) or alike(sums)
-    if why is not None:
+    if (why := alike(sums)) is not None:
         return Interval(value, np.nan, np.nan, why)
     kept = _persistence(
         stretches(
@@ -191,7 +195,7 @@ def share_in_time(
             MOST_LOOKED_AT,
         )
     )
-    effective = _trials(value, variance_of(sums) + more, asked, span, kept)
+    effective = _trials(value, variance_of(sums) + more(), asked, span, kept)
     return Interval(value, *bounds_of_share(value, effective, CHANCE, BLOCKS - 1))
 
 
@@ -210,13 +214,15 @@ def percentile_in_time(times: Latencies, level: float, span: Span) -> Interval:
         least = at_least([times], level)
         open_at_end = f"too many are open at the end: at least {least:.4g} s"
         return Interval(np.nan, least, np.nan, open_at_end)
-    below = times.waits_at_most(value)
-    share_below = np.count_nonzero(below) / below.size
-    sums = span.sums(lambda places: below[places] - share_below, times.arrived_at_s)
-    why = span.too_short(level) or alike(sums)
+    why, sums = span.too_short(level), np.zeros(BLOCKS)
+    if why is None:
+        below = times.waits_at_most(value)
+        share_below = np.count_nonzero(below) / below.size
+        sums = span.sums(lambda places: below[places] - share_below, times.arrived_at_s)
+        why = alike(sums)
     if why is not None:
         return Interval(value, np.nan, np.nan, why)
-    effective = _trials(level, variance_of(sums / below.size), float(below.size), span)
+    effective = _trials(level, variance_of(sums / times.taken_s.size), float(times.taken_s.size), span)
     share = bounds_of_share(level, effective, CHANCE, BLOCKS - 1)
     low, high = curve.at(share.low), curve.at(share.high)
     if share.high > 1 - 0.5 / effective or not np.isfinite(high):

@@ -29,8 +29,8 @@ class Latencies:
     """How long the requests of one run took.
 
     arrived_at_s (n,); taken_s (n,), of single precision, too: inf where a request ended without an answer,
-    NaN where it is still open at `end_s`, which tells only that it takes longer than that. relaxations: how many relaxation times of
-    the server the run lasts, inf where requests do not meet there.
+    NaN where it is still open at `end_s`, which tells only that it takes longer than that. relaxations: how
+    many relaxation times of the server the run lasts, inf where requests do not meet there.
     """
 
     arrived_at_s: Floats

@@ -61,7 +61,7 @@ def stretches(
         if any(first < end for first, end in spans):
             whole = values(places)
             picked = whole[np.unpackbits(mask, count=whole.size).astype(bool)]
-            for one, (first, end) in zip(found, spans, strict=True):
-                one += [picked[first:end]] * (first < end)
+            for parts, (first, end) in zip(found, spans, strict=True):
+                parts.extend([picked[first:end]] * (first < end))
         at += size
     return [np.concatenate([np.zeros(0), *parts]) for parts in found]
