@@ -47,7 +47,10 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
     A page of what could still be read of the folder goes.
     """
     run = traffic.run
-    drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
+    drawn = {}
+    for name, drawing in drawings_of(run).items():
+        drawn[name] = drawing.draw(traffic)
+        traffic.let_go()
     if summary["predictions"]:
         drawn["predictions"] = predictions(summary["predictions"], traffic.outages)
     pictures = {name: saved(figure, png) for name, figure in drawn.items()}

@@ -20,6 +20,7 @@ from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.payloads import bytes_up, narrowest
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
+from analysis.statistics.room import room, taken
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
@@ -71,7 +72,7 @@ class Filled:
         for name, values in part.items():
             column = self._columns.get(name)
             if column is None or end > column.size:
-                grown = np.empty(max(end, self._expected, 2 * self.rows), values.dtype)
+                grown = room(max(end, self._expected, 2 * self.rows), values.dtype)
                 grown[: self.rows] = () if column is None else column[: self.rows]
                 self._columns[name] = column = grown
             column[self.rows : end] = values
@@ -128,7 +129,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
         _add_several(run, found, several)
     order = np.lexsort((found["request_id"], found["arrived_at_s"]))
     # Column by column: a sort of them all at once would hold them twice.
-    sorted_columns: dict[str, Any] = {name: found.pop(name)[order] for name in list(found)}
+    sorted_columns: dict[str, Any] = {name: taken(found.pop(name), order) for name in list(found)}
     for name, known in names.items():
         sorted_columns[name] = pd.Categorical.from_codes(sorted_columns[name], pd.Index(list(known)))
     return pd.DataFrame(sorted_columns, copy=False)

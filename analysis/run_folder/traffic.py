@@ -25,8 +25,10 @@ from analysis.run_folder.outages import (
 )
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
+from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
+from analysis.statistics.room import let_go, taken
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -192,11 +194,19 @@ class Traffic(Arrivals):
         much work and memory as they are many, however many there are in all."""
         if rows.size == len(self.requests):
             return self
-        return replace(self, requests=self._narrow.take(rows), clusters=self.clusters.only(rows))
+        narrow: dict[str, Any] = {}
+        for name in (name for name in NEEDED_OF_PARTS if name in self.requests):
+            whole = self.requests[name].array
+            if isinstance(whole, pd.Categorical):
+                narrow[name] = pd.Categorical.from_codes(taken(whole.codes, rows), whole.categories)
+            else:
+                narrow[name] = taken(self.column(name), rows)
+        part = pd.DataFrame(narrow, copy=False)
+        return replace(self, requests=part, clusters=self.clusters.only(rows))
 
-    @cached_property
-    def _narrow(self) -> pd.DataFrame:
-        return self.requests[[name for name in NEEDED_OF_PARTS if name in self.requests]]
+    def let_go(self) -> None:
+        """What of a large run lies in files need not be in memory until somebody looks at it."""
+        let_go([*columns_of(self.everything), *columns_of(self.requests), *self.clusters.arrays])
 
     @cached_property
     def told(self) -> dict[bytes, dict[str, Any]]:
@@ -216,7 +226,7 @@ class Traffic(Arrivals):
 
     def distinct(self, column: str) -> int:
         """How many different values `column` has among the held-out requests."""
-        return int(np.unique(self.column(column)[self.held_out]).size)
+        return int(numbered(self.column(column)[self.held_out])[0].size)
 
     @property
     def training_half(self) -> Mask:
@@ -265,6 +275,14 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
         )
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
         return Traffic(run, requests, find_outages(run), everything, timeline, cells)
+
+
+def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
+    """The columns of a frame as they lie there, of names their codes."""
+    arrays = (frame[name].array for name in frame)
+    return [
+        array.codes if isinstance(array, pd.Categorical) else array.to_numpy(copy=False) for array in arrays
+    ]
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

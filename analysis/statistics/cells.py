@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.pieces import AT_ONCE
+from analysis.statistics.room import room, taken
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -69,9 +70,9 @@ class Cells:
     """
 
     cell: Codes
-    client: Codes
-    base: Codes
-    group: Codes
+    client: NDArray[Any]
+    base: NDArray[Any]
+    group: NDArray[Any]
     clients: int
     bases: int
     groups: int
@@ -80,12 +81,16 @@ class Cells:
 
     def only(self, rows: NDArray[np.int64]) -> Self:
         """The cells of some of the requests alone, by their places (k,): no more than these are many."""
-        cell = self.cell[rows]
-        asked, code, order, begins = _cells_of(cell, self.client.size)
-        kept = [np.unique(each[asked], return_inverse=True) for each in (self.client, self.base, self.group)]
-        client, base, group = (codes.astype(np.int32, copy=False) for _, codes in kept)
+        asked, code, order, begins = _cells_of(self.cell[rows], self.client.size)
+        kept = [numbered(each[asked]) for each in (self.client, self.base, self.group)]
+        client, base, group = (_narrow(codes, names.size) for names, codes in kept)
         clients, bases, groups = (names.size for names, _ in kept)
         return type(self)(code, client, base, group, clients, bases, groups, order, begins)
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that grows by requests."""
+        return self.cell, self.client, self.base, self.group, self.order
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -121,28 +126,61 @@ def coded(
     bases: NDArray[Any] | None,
 ) -> dict[str, Any]:
     """What `Cells` are made of; arguments as of `analysis.statistics.clusters.clusters`."""
-    client_names = np.unique(client if clients is None else clients)
-    base_names = np.unique(base if bases is None else bases)
-    many = max(1, base_names.size)
+    client_count, client_code = _among(client, clients)
+    base_count, base_code = _among(base, bases)
+    many = max(1, base_count)
     # Cells, not requests, are summed up: the cost stops growing once every cell has been asked.
-    kind: Any = np.int32 if client_names.size * many < 2**31 else np.int64
-    key: NDArray[Any] = np.searchsorted(client_names, client).astype(kind)
+    kind: Any = np.int32 if client_count * many < 2**31 else np.int64
+    key: NDArray[Any] = client_code.astype(kind, copy=False)
     key *= kind(many)
-    key += np.searchsorted(base_names, base).astype(kind)
-    cells, cell, order, begins = _cells_of(key, client_names.size * many)
-    client_of, base_of = np.divmod(cells, many)
-    groups = np.zeros(cells.size, dtype=np.int32) if group is None else group[order[begins]].astype(np.int32)
+    key += base_code.astype(kind, copy=False)
+    del client_code, base_code
+    cells, cell, order, begins = _cells_of(key, client_count * many)
+    del key
+    client_of = cells // many
+    groups = np.zeros(cells.size, dtype=np.int32) if group is None else group[order[begins]]
+    group_count = int(groups.max(initial=0)) + 1
     return {
         "cell": cell,
-        "client": client_of.astype(np.int32, copy=False),
-        "base": base_of.astype(np.int32, copy=False),
-        "group": groups,
-        "clients": client_names.size,
-        "bases": base_names.size,
-        "groups": int(groups.max(initial=0)) + 1,
+        "client": _narrow(client_of, client_count),
+        "base": _narrow(cells - client_of * kind(many), base_count),
+        "group": _narrow(groups, group_count),
+        "clients": client_count,
+        "bases": base_count,
+        "groups": group_count,
         "order": order,
         "begins": begins,
     }
+
+
+def numbered(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The distinct values, ascending, and which of them each of (n,) is. Without a sort where they are whole
+    numbers that lie close."""
+    if not values.size or values.dtype.kind not in "iu" or values.min() < 0:
+        return np.unique(values, return_inverse=True)
+    end = int(values.max()) + 1
+    if end > 4 * values.size + 2**16:
+        return np.unique(values, return_inverse=True)
+    is_there = np.zeros(end, dtype=bool)
+    is_there[values] = True
+    return np.flatnonzero(is_there), (np.cumsum(is_there, dtype=np.int32) - 1)[values]
+
+
+def _among(values: NDArray[Any], names: NDArray[Any] | None) -> tuple[int, NDArray[Any]]:
+    """How many names there are, those of the values unless told, and which each of (n,) has."""
+    if names is None:
+        found, code = numbered(values)
+        return found.size, code
+    known = np.unique(names)
+    return known.size, np.searchsorted(known, values)
+
+
+def _narrow(codes: NDArray[Any], count: int) -> NDArray[Any]:
+    """Codes below a count in as few bytes as hold them."""
+    kind = next(kind for kind in (np.int8, np.int16, np.int32) if count <= np.iinfo(kind).max)
+    found = room(codes.size, kind)
+    found[:] = codes
+    return found
 
 
 def _cells_of(key: NDArray[Any], below: int) -> tuple[NDArray[Any], Codes, Codes, Mask]:
@@ -153,7 +191,7 @@ def _cells_of(key: NDArray[Any], below: int) -> tuple[NDArray[Any], Codes, Codes
     begins = np.append(True, kept[1:] != kept[:-1])[: kept.size]
     values = kept[begins]
     del kept
-    code = np.empty(key.size, dtype=np.int32)
+    code = room(key.size, np.int32)
     code[order] = np.cumsum(begins, dtype=np.int32) - 1
     return values, code, order, begins
 
@@ -164,7 +202,7 @@ def _order(key: NDArray[Any], below: int) -> Codes:
     order: Codes | None = None
     for shift in range(0, max(1, int(below - 1).bit_length()), 16):
         digit = ((key if order is None else key[order]) >> shift).astype(np.uint16)
-        places = np.argsort(digit, kind="stable").astype(np.int32)
-        order = places if order is None else order[places]
+        places = np.argsort(digit, kind="stable")
+        order = places.astype(np.int32) if order is None else taken(order, places)
     assert order is not None
     return order
