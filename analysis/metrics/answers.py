@@ -116,7 +116,7 @@ def fairness(traffic: Traffic) -> dict[str, Any]:
 
     Jain's index (Jain, Chiu and Hawe 1984) is (Σx)² / (n·Σx²): 1 if all are equal, 1/n if one has it all.
     """
-    asked = traffic.requests.loc[traffic.held_out, "client_id"].nunique()
+    asked = traffic.clusters.held(traffic.held_out).clients
     table = accuracy_by_client(traffic)
     per_client = table["fleet"].to_numpy(dtype=float)
     squares = float((per_client**2).sum())

@@ -131,6 +131,24 @@ class Clusters(Cells):
         """
         return self._spread(self._of_all(influence, sizes), self._held_of(sizes))
 
+    def held(self, among: Mask) -> Held:
+        """How many of the requests in a mask (n,) each client and base sample has."""
+        return self._asked(among)[1]
+
+    def squares_by_client(self, among: Mask) -> Floats:
+        """The sum over each client's samples of the square of how many of the requests in a mask (n,) are
+        about it, (clients,)."""
+        found = np.zeros(self.clients)
+        for one in self._asked(among)[0]:
+            squares = one.counts().astype(np.float64) ** 2
+            found += np.bincount(self.client[one.asked], squares, self.clients)
+        return found
+
+    @property
+    def client_of_requests(self) -> NDArray[Any]:
+        """The code of each request's client, (n,)."""
+        return self.client[self.cell]
+
     def _of_all(self, influence: Floats, sizes: Floats) -> list[Summed]:
         """Blocks of all cells, of arrays (cells,)."""
         places = [slice(block.first, block.end) for block in self.blocks]
