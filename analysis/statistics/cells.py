@@ -41,23 +41,18 @@ class Picked(NamedTuple):
     """Some requests of a block, cell by cell.
 
     rows: their places (k,); code: which of the cells `asked` each is of, (k,); asked: the places of these
-    cells, (c,), or all of the block's.
+    cells, (c,), or all of the block's; counts: how many of the requests each has, (c,).
     """
 
     block: Block
     rows: NDArray[Any]
     code: NDArray[np.int64]
     asked: NDArray[Any] | slice
-    cells: int
+    counts: NDArray[Any]
 
     def sums(self, values: NDArray[Any]) -> Floats:
         """The sum of each cell's picked requests' values, of all requests' (n,); (c,)."""
-        return np.bincount(self.code, values[self.rows], self.cells)
-
-    def counts(self) -> NDArray[Any]:
-        """How many picked requests each cell has, in as few bytes as hold it, (c,)."""
-        found = np.bincount(self.code, minlength=self.cells)
-        return found.astype(np.min_scalar_type(found.max(initial=0)))
+        return np.bincount(self.code, values[self.rows], self.counts.size)
 
 
 @dataclass(frozen=True)
@@ -110,12 +105,19 @@ class Cells:
             order, cell = self.order[places], np.cumsum(self.begins[places]) - 1
             inside = np.flatnonzero(among[order])
             if inside.size == order.size:
-                yield Picked(block, order, cell, slice(block.first, block.end), block.end - block.first)
+                asked = slice(block.first, block.end)
+                yield Picked(block, order, cell, asked, _counts(cell, block.end - block.first))
                 continue
             cell = cell[inside]
             is_new = np.append(True, cell[1:] != cell[:-1])[: cell.size]
-            asked = (cell[is_new] + block.first).astype(np.int32)
-            yield Picked(block, order[inside], np.cumsum(is_new) - 1, asked, asked.size)
+            places, code = (cell[is_new] + block.first).astype(np.int32), np.cumsum(is_new) - 1
+            yield Picked(block, order[inside], code, places, _counts(code, places.size))
+
+
+def _counts(code: NDArray[np.int64], cells: int) -> NDArray[Any]:
+    """How often each of so many cells stands there, in as few bytes as hold it."""
+    found = np.bincount(code, minlength=cells)
+    return found.astype(np.min_scalar_type(found.max(initial=0)))
 
 
 def coded(

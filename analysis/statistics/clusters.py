@@ -89,9 +89,8 @@ class Clusters(Cells):
         value, spread = None, Spread(0.0, 1.0)
         if held.requests:
             value = mean_among(values, among)
-            spread = self._spread(
-                _ratio([(one, one.sums(values), *[one.counts()] * 2) for one in picked]), held
-            )
+            sums = [(one, one.sums(values), one.counts, one.counts) for one in picked]
+            spread = self._spread(_ratio(sums, values.dtype == bool), held)
         counts = {"n": held.requests, "samples": held.samples, "clients": held.clients}
         return {"value": value, "low": None, "high": None} | counts, spread
 
@@ -106,10 +105,10 @@ class Clusters(Cells):
             picked = self.picked(counted | more)
             sums = [(one, one.sums(parts), one.sums(wholes), one.sums(counted)) for one in picked]
         elif wholes.dtype == bool:
-            sums = [(one, one.sums(parts), *[one.counts()] * 2) for one in picked]
+            sums = [(one, one.sums(parts), one.counts, one.counts) for one in picked]
         else:
-            sums = [(one, one.sums(parts), one.sums(wholes), one.counts()) for one in picked]
-        return self._between_clients(_ratio(sums), held)
+            sums = [(one, one.sums(parts), one.sums(wholes), one.counts) for one in picked]
+        return self._between_clients(_ratio(sums, parts.dtype == wholes.dtype == bool), held)
 
     def sums(self, values: Floats) -> Floats:
         """The sum of each cell's requests' values (n,); (cells,)."""
@@ -140,7 +139,7 @@ class Clusters(Cells):
         about it, (clients,)."""
         found = np.zeros(self.clients)
         for one in self._asked(among)[0]:
-            squares = one.counts().astype(np.float64) ** 2
+            squares = one.counts.astype(np.float64) ** 2
             found += np.bincount(self.client[one.asked], squares, self.clients)
         return found
 
@@ -172,10 +171,11 @@ class Clusters(Cells):
     def _within_groups(self, blocks: list[Summed]) -> tuple[float, Floats, Floats, float]:
         """Of what the cells contribute less their group's mean: the sum of squares, the sums by client and by
         base sample, (clients,) and (bases,); and the variance that the sizes of the groups make."""
-        totals, members = (
-            sum(np.bincount(self.group[one.asked], part(one), self.groups) for one in blocks)
-            for part in (lambda one: one.influence, lambda one: one.sizes)
-        )
+        totals, members = np.zeros(self.groups), np.zeros(self.groups)
+        for one in blocks:
+            group = self.group[one.asked]
+            totals += np.bincount(group, one.influence, self.groups)
+            members += np.bincount(group, one.sizes, self.groups)
         there = np.maximum(members, 1e-300)
         mean, by_cell = totals / there, 0.0
         by_client, by_base = np.zeros(self.clients), np.zeros(self.bases)
@@ -194,8 +194,8 @@ class Clusters(Cells):
         if known is None:
             by_client, by_base, kept = np.zeros(self.clients), np.zeros(self.bases), []
             for one in self.picked(among):
-                by_client += np.bincount(self.client[one.asked], one.counts(), self.clients)
-                by_base += np.bincount(self.base[one.asked], one.counts(), self.bases)
+                by_client += np.bincount(self.client[one.asked], one.counts, self.clients)
+                by_base += np.bincount(self.base[one.asked], one.counts, self.bases)
                 kept += [one] * (len(self.blocks) == 1)
             held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
             known = kept, held
@@ -229,10 +229,14 @@ class Clusters(Cells):
         return np.zeros(self.bases, dtype=np.int64)
 
 
-def _ratio(parts: list[tuple[Picked, Floats, NDArray[Any], NDArray[Any]]]) -> list[Summed]:
+def _ratio(parts: list[tuple[Picked, Floats, NDArray[Any], NDArray[Any]]], are_whole: bool) -> list[Summed]:
     """What cells contribute to a ratio of sums, from their parts, wholes and numbers of requests, all (c,):
-    its linear part, by Taylor's series; sums to zero."""
-    part, whole = (sum(one[0].block.total(one[0].asked, one[place]) for one in parts) for place in (1, 2))
+    its linear part, by Taylor's series; sums to zero. are_whole: the sums are of whole numbers, which have
+    no order."""
+    part, whole = (
+        sum(one[0].block.total(slice(None) if are_whole else one[0].asked, one[place]) for one in parts)
+        for place in (1, 2)
+    )
     ratio = part / whole
     return [
         Summed(one.block, one.asked, (sums - ratio * wholes) / whole, sizes)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.cells import Floats
+from analysis.statistics.cells import Floats, numbered
 
 Strata = NDArray[np.int64]
 
@@ -82,14 +82,32 @@ def shape_of(held: Floats, stratum: Strata) -> Shape:
     """
     strata, there = int(stratum.max(initial=-1)) + 1, np.flatnonzero(held)
     of, held = stratum[there], held[there]
-    weight = held / np.maximum(np.bincount(of, held, strata), 1e-300)[of]
-    square = np.bincount(of, weight**2, strata)
-    shown = 1 - 2 * weight + square[of]
-    several = (square < 1 - 1e-9)[of]  # one cluster alone tells nothing of others
+    alike, kind = _kinds(of, held, strata)  # what follows is told of each kind, and summed over clusters
+    of_kind = of[alike]
+    weight = held[alike] / np.maximum(np.bincount(of, held, strata), 1e-300)[of_kind]
+
+    def summed(values: NDArray[Any]) -> Floats:
+        return np.bincount(of, values[kind], strata)
+
+    square = summed(weight**2)
+    shown = 1 - 2 * weight + square[of_kind]
+    several = (square < 1 - 1e-9)[of_kind]  # one cluster alone tells nothing of others
     scaled = np.divide(1.0, shown, out=np.zeros(shown.size), where=several)
-    apart, gap = weight**2 * scaled, square[of] / 2 - weight
-    whole, first, second = (np.bincount(of, apart * gap**power, strata) for power in (0, 1, 2))
-    mixed = 2 * whole * second + 2 * first**2 - np.bincount(of, (2 * apart * gap) ** 2, strata)
-    freedom = square**2 / np.maximum(np.bincount(of, weight**4 * several, strata) + mixed, 1e-300)
-    members = np.bincount(of, several, strata)
-    return Shape(there, scaled, np.sqrt(np.maximum(1.0, freedom) * np.maximum(1.0, members - 1)))
+    apart, gap = weight**2 * scaled, square[of_kind] / 2 - weight
+    whole, first, second = (summed(apart * gap**power) for power in (0, 1, 2))
+    mixed = 2 * whole * second + 2 * first**2 - summed((2 * apart * gap) ** 2)
+    freedom = square**2 / np.maximum(summed(weight**4 * several) + mixed, 1e-300)
+    members = summed(several)
+    return Shape(there, scaled[kind], np.sqrt(np.maximum(1.0, freedom) * np.maximum(1.0, members - 1)))
+
+
+def _kinds(of: Strata, held: Floats, strata: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """A cluster of each kind, that is of a stratum and as many requests, and which kind each of (k,) is: of
+    many clusters there are few."""
+    whole = held.astype(np.int64)
+    if not np.array_equal(whole, held):
+        return np.arange(held.size), np.arange(held.size)
+    names, kind = numbered(whole * max(1, strata) + of)
+    alike = np.empty(names.size, dtype=np.int64)
+    alike[kind] = np.arange(held.size)
+    return alike, kind

@@ -32,9 +32,10 @@ def total(values: Values, count: int) -> float:
 
 def mean_among(values: NDArray[Any], among: NDArray[np.bool_]) -> float:
     """The mean of the values (n,) in a mask (n,); there must be some."""
-    kept = floats(values)
-    whole = sum(float(kept(places)[among[places]].sum()) for places in pieces(among.size))
-    return whole / int(np.count_nonzero(among))
+    if values.dtype == bool:
+        return int(np.count_nonzero(values & among)) / int(np.count_nonzero(among))
+    kept = (values[places][among[places]].astype(np.float64, copy=False) for places in pieces(among.size))
+    return float(sum(part.sum() for part in kept)) / int(np.count_nonzero(among))
 
 
 def stretches(
