@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.metrics.by_client import (
     accuracy_by_client,
@@ -48,9 +49,15 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
             if name != "none"
         },
         "client_accuracy": estimate(traffic.column("client_right"), among),
-        "gain": traffic.clusters.mean(correct - 1.0 * traffic.column("client_right"), among),
+        "gain": traffic.clusters.mean(_gain(correct, traffic.column("client_right")), among),
         "server_accuracy": estimate(traffic.column("server_right"), among & traffic.column("server_known")),
     }
+
+
+def _gain(correct: NDArray[Any], alone: NDArray[Any]) -> NDArray[Any]:
+    """How much better each answer is than the client's own, (n,); of answers right or wrong -1, 0 or 1."""
+    kind: Any = np.int8 if correct.dtype == alone.dtype == bool else np.float64
+    return np.subtract(correct, alone, dtype=kind)
 
 
 def contrast(traffic: Traffic) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from mmap import MADV_DONTNEED, mmap
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from analysis.run_folder.run import Run
 from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
-from analysis.statistics.room import let_go, taken
+from analysis.statistics.room import columns_of, files_of, taken
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -206,7 +207,12 @@ class Traffic(Arrivals):
 
     def let_go(self) -> None:
         """What of a large run lies in files need not be in memory until somebody looks at it."""
-        let_go([*columns_of(self.everything), *columns_of(self.requests), *self.clusters.arrays])
+        for one in self._files:
+            one.madvise(MADV_DONTNEED)
+
+    @cached_property
+    def _files(self) -> list[mmap]:
+        return files_of([*columns_of(self.everything), *self.clusters.arrays])
 
     @cached_property
     def told(self) -> dict[bytes, dict[str, Any]]:
@@ -275,14 +281,6 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
         )
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
         return Traffic(run, requests, find_outages(run), everything, timeline, cells)
-
-
-def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
-    """The columns of a frame as they lie there, of names their codes."""
-    arrays = (frame[name].array for name in frame)
-    return [
-        array.codes if isinstance(array, pd.Categorical) else array.to_numpy(copy=False) for array in arrays
-    ]
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

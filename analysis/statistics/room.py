@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
 from analysis.statistics.pieces import pieces
@@ -39,8 +40,17 @@ def taken(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
-def let_go(arrays: Iterable[NDArray[Any]]) -> None:
-    """What lies in files need not be in memory now; it comes back where it is looked at."""
+def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
+    """The columns of a frame as they lie there, of names their codes."""
+    arrays = (frame[name].array for name in frame)
+    return [
+        array.codes if isinstance(array, pd.Categorical) else array.to_numpy(copy=False) for array in arrays
+    ]
+
+
+def files_of(arrays: Iterable[NDArray[Any]]) -> list[mmap.mmap]:
+    """The files in which some of the arrays lie; what is let go of them comes back where it is looked at."""
+    found = []
     for array in arrays:
         owner: Any = array
         while isinstance(owner, np.ndarray):
@@ -48,4 +58,5 @@ def let_go(arrays: Iterable[NDArray[Any]]) -> None:
         if isinstance(owner, memoryview):
             owner = owner.obj
         if isinstance(owner, mmap.mmap):
-            owner.madvise(mmap.MADV_DONTNEED)
+            found.append(owner)
+    return found
