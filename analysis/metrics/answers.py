@@ -3,6 +3,7 @@ Sections of the summary; each takes the traffic and gives plain numbers, defined
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from analysis.metrics.by_client import (
     worst_decile_by_chance,
 )
 from analysis.metrics.measures import local_risk, oracle_risk, realised_risk, remote_risk
+from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Mask, Traffic, ratio, share
 from sim.results.columns import CAUSES, OUTCOMES
 
@@ -104,17 +106,16 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     Means over held-out requests for which the server's answer is on record.
     """
     among = traffic.held_out & traffic.column("server_known")
-    realised, oracle, local, remote = (
-        risk_of_each(traffic) for risk_of_each in (realised_risk, oracle_risk, local_risk, remote_risk)
-    )
-    mean = traffic.clusters.mean
+    means: dict[str, Callable[[Traffic], NDArray[Any]]] = {
+        "realised": realised_risk,
+        "oracle": oracle_risk,
+        "excess": lambda part: realised_risk(part) - oracle_risk(part),
+        "all_local": local_risk,
+        "all_remote": remote_risk,
+        "above_all_local": lambda part: realised_risk(part) - local_risk(part),
+    }
     return {
-        "realised": mean(realised, among),
-        "oracle": mean(oracle, among),
-        "excess": mean(realised - oracle, among),
-        "all_local": mean(local, among),
-        "all_remote": mean(remote, among),
-        "above_all_local": mean(realised - local, among),
+        name: traffic.clusters.mean(per_request(traffic, number), among) for name, number in means.items()
     }
 
 

@@ -17,6 +17,7 @@ from analysis.metrics.run_length import in_system, seconds_covered, span_of
 from analysis.metrics.service import load
 from analysis.run_folder.kept import kept
 from analysis.run_folder.parts import OF_WHOM, rows_of
+from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
     Interval,
@@ -85,7 +86,10 @@ def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
 
 @kept
 def _of_ratio(traffic: Traffic, ratio: Ratio, span: Span) -> Interval:
-    parts, wholes = ratio.parts_and_wholes(traffic)
+    parts, wholes = (
+        per_request(traffic, lambda part, place=place: ratio.parts_and_wholes(part)[place])  # type: ignore[misc]
+        for place in (0, 1)
+    )
     at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
     within = share_in_time if is_share else mean_in_time
     return within(parts, wholes, at_s, span, _by_client(traffic, parts, wholes))

@@ -20,7 +20,8 @@ from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.payloads import bytes_up, narrowest
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
-from analysis.statistics.room import room, taken
+from analysis.statistics.pieces import AT_ONCE
+from analysis.statistics.room import let_go, room, taken
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
@@ -76,6 +77,8 @@ class Filled:
                 grown[: self.rows] = () if column is None else column[: self.rows]
                 self._columns[name] = column = grown
             column[self.rows : end] = values
+        if self.rows // AT_ONCE < end // AT_ONCE:
+            let_go(self._columns.values())
         self.rows = end
 
     def columns(self) -> dict[str, Array]:
@@ -124,6 +127,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
         filled.add(_narrow(run, empty, bases, names, several))
     found = filled.columns()
     del filled
+    pa.default_memory_pool().release_unused()
     if skipped is None and run.keeps_rows:
         refuse_gaps(run.path / "requests", found["request_id"], arrivals)
         _add_several(run, found, several)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from mmap import MADV_DONTNEED, mmap
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from analysis.run_folder.run import Run
 from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
-from analysis.statistics.room import columns_of, files_of, taken
+from analysis.statistics.room import columns_of, files_of, let_go, taken
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -207,12 +206,11 @@ class Traffic(Arrivals):
 
     def let_go(self) -> None:
         """What of a large run lies in files need not be in memory until somebody looks at it."""
-        for one in self._files:
-            one.madvise(MADV_DONTNEED)
+        let_go(self._columns_in_files)
 
     @cached_property
-    def _files(self) -> list[mmap]:
-        return files_of([*columns_of(self.everything), *self.clusters.arrays])
+    def _columns_in_files(self) -> list[NDArray[Any]]:
+        return [one for one in (*columns_of(self.everything), *self.clusters.arrays) if files_of([one])]
 
     @cached_property
     def told(self) -> dict[bytes, dict[str, Any]]:
@@ -280,7 +278,9 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
             requests["group"].cat.codes.to_numpy(),
         )
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-        return Traffic(run, requests, find_outages(run), everything, timeline, cells)
+        traffic = Traffic(run, requests, find_outages(run), everything, timeline, cells)
+        traffic.let_go()
+        return traffic
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

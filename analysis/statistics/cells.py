@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.pieces import AT_ONCE
-from analysis.statistics.room import room, taken
+from analysis.statistics.room import laid_down, let_go, room, taken
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -180,9 +180,7 @@ def _among(values: NDArray[Any], names: NDArray[Any] | None) -> tuple[int, NDArr
 def _narrow(codes: NDArray[Any], count: int) -> NDArray[Any]:
     """Codes below a count in as few bytes as hold them."""
     kind = next(kind for kind in (np.int8, np.int16, np.int32) if count <= np.iinfo(kind).max)
-    found = room(codes.size, kind)
-    found[:] = codes
-    return found
+    return laid_down(lambda piece: codes[piece].astype(kind), codes.size, kind)
 
 
 def _cells_of(key: NDArray[Any], below: int) -> tuple[NDArray[Any], Codes, Codes, Mask]:
@@ -195,6 +193,7 @@ def _cells_of(key: NDArray[Any], below: int) -> tuple[NDArray[Any], Codes, Codes
     del kept
     code = room(key.size, np.int32)
     code[order] = np.cumsum(begins, dtype=np.int32) - 1
+    let_go([code, order])
     return values, code, order, begins
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -34,10 +34,22 @@ def room(count: int, kind: DTypeLike) -> NDArray[Any]:
 
 def taken(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
     """`values[places]`, (k,), with room for it."""
-    found = room(places.size, values.dtype)
-    for piece in pieces(places.size):
-        found[piece] = values[places[piece]]
+    return laid_down(lambda piece: values[places[piece]], places.size, values.dtype)
+
+
+def laid_down(values: Callable[[slice], NDArray[Any]], count: int, kind: DTypeLike) -> NDArray[Any]:
+    """So many values, piece by piece, with room for them."""
+    found = room(count, kind)
+    for piece in pieces(count):
+        found[piece] = values(piece)
+    let_go([found])
     return found
+
+
+def let_go(arrays: Iterable[NDArray[Any]]) -> None:
+    """What lies in files need not be in memory until somebody looks at it again."""
+    for one in files_of(arrays):
+        one.madvise(mmap.MADV_DONTNEED)
 
 
 def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
@@ -49,7 +61,7 @@ def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
 
 
 def files_of(arrays: Iterable[NDArray[Any]]) -> list[mmap.mmap]:
-    """The files in which some of the arrays lie; what is let go of them comes back where it is looked at."""
+    """The files in which some of the arrays lie."""
     found = []
     for array in arrays:
         owner: Any = array
