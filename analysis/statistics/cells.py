@@ -204,6 +204,6 @@ def _order(key: NDArray[Any], below: int) -> Codes:
     for shift in range(0, max(1, int(below - 1).bit_length()), 16):
         digit = ((key if order is None else key[order]) >> shift).astype(np.uint16)
         places = np.argsort(digit, kind="stable")
-        order = places.astype(np.int32) if order is None else taken(order, places)
+        order = _narrow(places, np.iinfo(np.int32).max) if order is None else taken(order, places)
     assert order is not None
     return order
