@@ -140,7 +140,7 @@ class Clusters(Cells):
         found = np.zeros(self.clients)
         for one in self._asked(among)[0]:
             squares = one.counts.astype(np.float64) ** 2
-            found += np.bincount(self.client[one.asked], squares, self.clients)
+            self._add_by_client(found, one.block, one.asked, squares)
         return found
 
     @property
@@ -182,9 +182,17 @@ class Clusters(Cells):
         for one in blocks:
             centred = one.influence - mean[self.group[one.asked]] * one.sizes
             by_cell += one.block.total(one.asked, centred**2)
-            by_client += np.bincount(self.client[one.asked], centred, self.clients)
+            self._add_by_client(by_client, one.block, one.asked, centred)
             by_base += np.bincount(self.base[one.asked], centred, self.bases)
         return by_cell, by_client, by_base, float((totals**2 / there).sum())
+
+    def _add_by_client(
+        self, into: Floats, block: Block, asked: NDArray[Any] | slice, values: NDArray[Any]
+    ) -> None:
+        """Adds the values (c,) of cells of a block to those of their clients, (clients,): few stand in each."""
+        if block.end > block.first:
+            first, last = int(self.client[block.first]), int(self.client[block.end - 1])
+            into[first : last + 1] += np.bincount(self.client[asked] - first, values, last + 1 - first)
 
     def _asked(self, among: Mask) -> tuple[Iterable[Picked], Held]:
         """The requests in a mask (n,), and what is known of them: found once for the last few masks, since
@@ -194,7 +202,7 @@ class Clusters(Cells):
         if known is None:
             by_client, by_base, kept = np.zeros(self.clients), np.zeros(self.bases), []
             for one in self.picked(among):
-                by_client += np.bincount(self.client[one.asked], one.counts, self.clients)
+                self._add_by_client(by_client, one.block, one.asked, one.counts)
                 by_base += np.bincount(self.base[one.asked], one.counts, self.bases)
                 kept += [one] * (len(self.blocks) == 1)
             held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
