@@ -52,7 +52,7 @@ class Picked(NamedTuple):
 
     def sums(self, values: NDArray[Any]) -> Floats:
         """The sum of each cell's picked requests' values, of all requests' (n,); (c,)."""
-        return np.bincount(self.code, values[self.rows], self.counts.size)
+        return np.bincount(self.code, values[self.rows], self.counts.size).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scipy import special
 
 from analysis.statistics.cells import Block, Cells, Floats, Mask, Picked, coded
 from analysis.statistics.leverage import Held
-from analysis.statistics.pieces import mean_among
+from analysis.statistics.pieces import AT_ONCE, mean_among
 
 LEVEL = 0.95
 LEAST_SAMPLES = 10  # distinct ones; fewer show no spread to speak of
@@ -189,22 +189,24 @@ class Clusters(Cells):
     def _add_by_client(
         self, into: Floats, block: Block, asked: NDArray[Any] | slice, values: NDArray[Any]
     ) -> None:
-        """Adds the values (c,) of cells of a block to those of their clients, (clients,): few stand in each."""
+        """Adds the values (c,) of cells of a block to those of their clients, (clients,), few of a block."""
         if block.end > block.first:
             first, last = int(self.client[block.first]), int(self.client[block.end - 1])
             into[first : last + 1] += np.bincount(self.client[asked] - first, values, last + 1 - first)
 
     def _asked(self, among: Mask) -> tuple[Iterable[Picked], Held]:
         """The requests in a mask (n,), and what is known of them: found once for the last few masks, since
-        much is asked about the same requests; of several blocks the requests themselves again."""
+        much is asked about the same requests; of many the requests themselves again."""
         key = np.packbits(among).tobytes()
         known = self._last.pop(key, None)
         if known is None:
-            by_client, by_base, kept = np.zeros(self.clients), np.zeros(self.bases), []
+            kept: list[Picked] = []
+            by_client, by_base, rows = np.zeros(self.clients), np.zeros(self.bases), 0
             for one in self.picked(among):
                 self._add_by_client(by_client, one.block, one.asked, one.counts)
                 by_base += np.bincount(self.base[one.asked], one.counts, self.bases)
-                kept += [one] * (len(self.blocks) == 1)
+                rows += one.rows.size
+                kept = [*kept, one] if rows <= AT_ONCE else []
             held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
             known = kept, held
         self._last[key] = known
@@ -215,7 +217,7 @@ class Clusters(Cells):
     def _held_of(self, sizes: Floats) -> Held:
         """The same of the requests of all cells, (cells,)."""
         by_client, by_base = (
-            np.bincount(codes, sizes, many)
+            np.bincount(codes, sizes, many).astype(np.float64, copy=False)
             for codes, many in ((self.client, self.clients), (self.base, self.bases))
         )
         return Held(by_client, by_base, self._group_of_client, self._one_stratum)
@@ -241,10 +243,8 @@ def _ratio(parts: list[tuple[Picked, Floats, NDArray[Any], NDArray[Any]]], are_w
     """What cells contribute to a ratio of sums, from their parts, wholes and numbers of requests, all (c,):
     its linear part, by Taylor's series; sums to zero. are_whole: the sums are of whole numbers, which have
     no order."""
-    part, whole = (
-        sum(one[0].block.total(slice(None) if are_whole else one[0].asked, one[place]) for one in parts)
-        for place in (1, 2)
-    )
+    whole = sum(one.block.total(slice(None) if are_whole else one.asked, each) for one, _, each, _ in parts)
+    part = sum(one.block.total(slice(None) if are_whole else one.asked, sums) for one, sums, _, _ in parts)
     ratio = part / whole
     return [
         Summed(one.block, one.asked, (sums - ratio * wholes) / whole, sizes)

@@ -87,7 +87,7 @@ def shape_of(held: Floats, stratum: Strata) -> Shape:
     weight = held[alike] / np.maximum(np.bincount(of, held, strata), 1e-300)[of_kind]
 
     def summed(values: NDArray[Any]) -> Floats:
-        return np.bincount(of, values[kind], strata)
+        return np.bincount(of, values[kind], strata).astype(np.float64, copy=False)
 
     square = summed(weight**2)
     shown = 1 - 2 * weight + square[of_kind]

@@ -17,12 +17,13 @@ from analysis.run_folder import filled, per_request
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics import cells, pieces, room
+from analysis.statistics import clusters as by_clusters
 from analysis.statistics.clusters import clusters
 from analysis.statistics.in_time import Span, mean_in_time, share_in_time
 from analysis.statistics.leverage import shape_of
 
 Finished = tuple[Path, dict[str, Any]]
-CUTTING = (by_client, cells, filled, per_request, pieces)
+CUTTING = (by_client, by_clusters, cells, filled, per_request, pieces)
 
 
 @pytest.fixture
