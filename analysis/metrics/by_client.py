@@ -40,7 +40,8 @@ def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
     table["witnesses"] = asked[told] ** 2 / cells.squares_by_client(held_out)[told]
     if traffic.run.is_graded:
         table["witnesses"] /= _share_of_variance(traffic, table["group"])
-    return table.sort_values(["fleet", "client"], kind="stable")
+    found: pd.DataFrame = table.sort_values(["fleet", "client"], kind="stable")
+    return found
 
 
 def _share_of_variance(traffic: Traffic, group: pd.Series[str]) -> pd.Series[float]:

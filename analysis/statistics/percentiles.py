@@ -112,7 +112,8 @@ def curve_of(runs: Sequence[Latencies]) -> Curve:
     What is open is censored at the end of its run: the product-limit estimate (Kaplan and Meier 1958), which
     is the sample's own distribution where nothing is open.
     """
-    taken = np.concatenate([run.taken_s for run in runs]) if len(runs) > 1 else runs[0].taken_s
+    every = [run.taken_s for run in runs]
+    taken = every[0] if len(every) == 1 else np.concatenate([np.zeros(0), *every])
     values, ends = np.unique(taken[np.isfinite(taken)], return_counts=True)
     instants, is_open = values.astype(np.float64), np.isnan(taken)
     if not is_open.any():
