@@ -59,7 +59,8 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
 def _gain(correct: NDArray[Any], alone: NDArray[Any]) -> NDArray[Any]:
     """How much better each answer is than the client's own, (n,); of answers right or wrong -1, 0 or 1."""
     kind: Any = np.int8 if correct.dtype == alone.dtype == bool else np.float64
-    return np.subtract(correct, alone, dtype=kind)
+    found: NDArray[Any] = np.subtract(correct, alone, dtype=kind)
+    return found
 
 
 def contrast(traffic: Traffic) -> dict[str, Any]:
