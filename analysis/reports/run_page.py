@@ -55,6 +55,7 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
         drawn["predictions"] = predictions(summary["predictions"], traffic.outages)
     pictures = {name: saved(figure, png) for name, figure in drawn.items()}
     html = render(traffic, summary, pictures)
+    traffic.let_go()
     for name, figure in pictures.items():
         write_figure(run.path / "figures" / name, figure)
     if run.horizon_s > 0 and run.keeps_rows:

@@ -28,6 +28,7 @@ from analysis.run_folder.run import Run
 from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
+from analysis.statistics.pieces import AT_ONCE
 from analysis.statistics.room import columns_of, files_of, let_go, taken
 
 Floats = NDArray[np.float64]
@@ -201,8 +202,10 @@ class Traffic(Arrivals):
                 narrow[name] = pd.Categorical.from_codes(taken(whole.codes, rows), whole.categories)
             else:
                 narrow[name] = taken(self.column(name), rows)
-        part = pd.DataFrame(narrow, copy=False)
-        return replace(self, requests=part, clusters=self.clusters.only(rows))
+        part = replace(self, requests=pd.DataFrame(narrow, copy=False), clusters=self.clusters.only(rows))
+        if rows.size > AT_ONCE:
+            self.let_go()
+        return part
 
     def let_go(self) -> None:
         """What of a large run lies in files need not be in memory until somebody looks at it."""
