@@ -27,6 +27,7 @@ from analysis.statistics.in_time import (
     share_in_time,
 )
 from analysis.statistics.percentiles import percentile, percentile_over_runs
+from analysis.statistics.pieces import floats
 from analysis.statistics.units import jackknife, skewed_interval, variance_of
 from benchmarks.coverage_of_service import of_service
 from benchmarks.coverage_worlds import MEAN_S, Line, Queue, line_of, poisson, queue_run, service_times
@@ -125,9 +126,8 @@ def paired_runs(load: float, relaxations: float, runs: int, rng: np.random.Gener
         sums = span.sums((both[1] - both[0] - (both[1] - both[0]).mean()) / at_s.size, at_s)
         value, why = float((both[1] - both[0]).mean()), span.too_short() or alike(sums)
         influence = (both[1] - both[0] - value) / at_s.size
-        ends = skewed_interval(
-            value, max(variance_of(sums), least_variance(influence, LOOKS * span.relaxations)), sums
-        )
+        least = least_variance(floats(influence), LOOKS * span.relaxations, influence.size)
+        ends = skewed_interval(value, max(variance_of(sums), least), sums)
         found["mean"].append(Interval(value, *ends, why))
         block = span.block_of(at_s)
 

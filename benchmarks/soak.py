@@ -45,14 +45,14 @@ SHRUNK_FOR_S = 600.0  # wall time: a whole run takes its time for each key
 
 
 def read_world(document: Table, folder: Path) -> Scenario | None:
-    """The scenario of a document; None if it is refused, in one line."""
+    """The scenario of a document; None if it is refused, in a line for each mistake."""
     path = folder / "soak.yaml"
     path.write_text(json.dumps(document))
     logging.disable(logging.WARNING)  # advice, of which random worlds want much
     try:
         return read(path)
     except BadInput as error:
-        if "\n" in str(error) or not str(error):
+        if not error.args or any("\n" in line or not line for line in error.args):
             raise Broken(f"refused in {str(error)!r}") from None
         return None
 

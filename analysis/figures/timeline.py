@@ -194,7 +194,8 @@ def accuracy_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
     as the bin has distinct base samples, since asking a sample again tells little that is new.
     """
     horizon_s, requests = traffic.run.horizon_s, traffic.everything
-    held_out = requests[requests["held_out"] & (requests["outcome"] != "in_flight")]
+    told = requests[["arrived_at_s", "base_id", "correct", "client_right"]]
+    held_out = told[requests["held_out"] & (requests["outcome"] != "in_flight")]
     width = accuracy_bin_s(horizon_s, len(held_out), most_bins)
     rows = held_out.groupby((held_out["arrived_at_s"] // width).astype("int64"))
     bins = rows[["correct", "client_right"]].mean()

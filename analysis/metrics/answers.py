@@ -3,9 +3,11 @@ Sections of the summary; each takes the traffic and gives plain numbers, defined
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.metrics.by_client import (
     accuracy_by_client,
@@ -14,6 +16,7 @@ from analysis.metrics.by_client import (
     worst_decile_by_chance,
 )
 from analysis.metrics.measures import local_risk, oracle_risk, realised_risk, remote_risk
+from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Mask, Traffic, ratio, share
 from sim.results.columns import CAUSES, OUTCOMES
 
@@ -48,9 +51,16 @@ def _accuracy_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
             if name != "none"
         },
         "client_accuracy": estimate(traffic.column("client_right"), among),
-        "gain": traffic.clusters.mean(correct - 1.0 * traffic.column("client_right"), among),
+        "gain": traffic.clusters.mean(_gain(correct, traffic.column("client_right")), among),
         "server_accuracy": estimate(traffic.column("server_right"), among & traffic.column("server_known")),
     }
+
+
+def _gain(correct: NDArray[Any], alone: NDArray[Any]) -> NDArray[Any]:
+    """How much better each answer is than the client's own, (n,); of answers right or wrong -1, 0 or 1."""
+    kind: Any = np.int8 if correct.dtype == alone.dtype == bool else np.float64
+    found: NDArray[Any] = np.subtract(correct, alone, dtype=kind)
+    return found
 
 
 def contrast(traffic: Traffic) -> dict[str, Any]:
@@ -97,17 +107,16 @@ def risk(traffic: Traffic) -> dict[str, Any]:
     Means over held-out requests for which the server's answer is on record.
     """
     among = traffic.held_out & traffic.column("server_known")
-    realised, oracle, local, remote = (
-        risk_of_each(traffic) for risk_of_each in (realised_risk, oracle_risk, local_risk, remote_risk)
-    )
-    mean = traffic.clusters.mean
+    means: dict[str, Callable[[Traffic], NDArray[Any]]] = {
+        "realised": realised_risk,
+        "oracle": oracle_risk,
+        "excess": lambda part: realised_risk(part) - oracle_risk(part),
+        "all_local": local_risk,
+        "all_remote": remote_risk,
+        "above_all_local": lambda part: realised_risk(part) - local_risk(part),
+    }
     return {
-        "realised": mean(realised, among),
-        "oracle": mean(oracle, among),
-        "excess": mean(realised - oracle, among),
-        "all_local": mean(local, among),
-        "all_remote": mean(remote, among),
-        "above_all_local": mean(realised - local, among),
+        name: traffic.clusters.mean(per_request(traffic, number), among) for name, number in means.items()
     }
 
 
@@ -116,7 +125,7 @@ def fairness(traffic: Traffic) -> dict[str, Any]:
 
     Jain's index (Jain, Chiu and Hawe 1984) is (Σx)² / (n·Σx²): 1 if all are equal, 1/n if one has it all.
     """
-    asked = traffic.requests.loc[traffic.held_out, "client_id"].nunique()
+    asked = traffic.clusters.held(traffic.held_out).clients
     table = accuracy_by_client(traffic)
     per_client = table["fleet"].to_numpy(dtype=float)
     squares = float((per_client**2).sum())

@@ -38,7 +38,7 @@ def breakdown(traffic: Traffic, rows: Rows, relaxations: float) -> dict[str, Any
 
     relaxations: how many relaxation times of the server the run lasts.
     """
-    key = blake2b(rows.tobytes(), digest_size=16).digest() if rows.size < len(traffic.requests) else b""
+    key = blake2b(rows.data, digest_size=16).digest() if rows.size < len(traffic.requests) else b""
     if key not in traffic.told:
         traffic.told[key] = _breakdown(traffic.only(rows), relaxations)
     return traffic.told[key]

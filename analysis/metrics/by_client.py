@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.run_folder.kept import kept
 from analysis.run_folder.traffic import Traffic
+from analysis.statistics.pieces import AT_ONCE
 
 LEAST_REQUESTS = 10  # of a client: with fewer, its accuracy is mostly chance (a standard error above 0.1)
 
@@ -16,6 +18,7 @@ REPLICATES = 500  # of fleets in which chance alone makes a difference
 Floats = NDArray[np.float64]
 
 
+@kept
 def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
     """Per client with `LEAST_REQUESTS` held-out requests, by `fleet`: fleet and client (shares), group,
     witnesses.
@@ -24,21 +27,27 @@ def accuracy_by_client(traffic: Traffic) -> pd.DataFrame:
     (Σ n)² / Σ n² over its samples (Kish 1965). Of graded answers, whose variance is a part of that of answers
     that are right or wrong, each amounts to as many more of those.
     """
-    rows = traffic.requests[traffic.held_out].groupby("client_id")
+    cells, held_out = traffic.clusters, traffic.held_out
+    asked = cells.held(held_out).by_client
+    told = asked >= LEAST_REQUESTS
+    # Only the rows of clients that are told of, and only their columns: of many clients they are few.
+    rows = traffic.requests[["client_id", "group", "correct", "client_right"]][
+        held_out & told[cells.client_of_requests]
+    ].groupby("client_id")
     table = rows[["correct", "client_right"]].mean()
     table.columns = pd.Index(["fleet", "client"])
     table["group"] = rows["group"].first().astype("str")
-    asked = traffic.requests[traffic.held_out].groupby(["client_id", "base_id"]).size()
-    squares = (asked.astype(float) ** 2).groupby("client_id").sum()
-    table["witnesses"] = asked.groupby("client_id").sum().astype(float) ** 2 / squares
+    table["witnesses"] = asked[told] ** 2 / cells.squares_by_client(held_out)[told]
     if traffic.run.is_graded:
         table["witnesses"] /= _share_of_variance(traffic, table["group"])
-    return table[rows.size() >= LEAST_REQUESTS].sort_values(["fleet", "client"], kind="stable")
+    found: pd.DataFrame = table.sort_values(["fleet", "client"], kind="stable")
+    return found
 
 
 def _share_of_variance(traffic: Traffic, group: pd.Series[str]) -> pd.Series[float]:
     """Per client, by its group: σ² / (μ(1 − μ)) of the quality of an answer."""
-    of_groups = traffic.requests[traffic.held_out].groupby("group", observed=True)["correct"]
+    rows = traffic.requests[["group", "correct"]][traffic.held_out]
+    of_groups = rows.groupby("group", observed=True)["correct"]
     mean, variance = of_groups.mean(), of_groups.var().fillna(0.0)
     part = (variance / (mean * (1 - mean)).clip(lower=1e-12)).clip(1e-6, 1.0)
     part.index = part.index.astype("str")
@@ -79,5 +88,11 @@ def worst_decile_by_chance(table: pd.DataFrame) -> float | None:
         mean[places] = np.average(part["fleet"], weights=part["witnesses"])
     count = np.maximum(np.rint(table["witnesses"].to_numpy(dtype=float)), 1.0).astype(np.int64)
     draw = np.random.default_rng(0)  # a constant of the summary: it shares no draw with the run
-    drawn = np.sort(draw.binomial(count, mean, (REPLICATES, len(table))) / count, axis=1)
-    return float(drawn[:, : -(-len(table) // 10)].mean())
+    many, worst = len(table), -(-len(table) // 10)
+    # A column more keeps the rows apart, and with them the order in which they are summed.
+    drawn = np.empty((REPLICATES, worst + (worst < many)))[:, :worst]
+    each = max(1, AT_ONCE // many)
+    for first in range(0, REPLICATES, each):
+        shares = draw.binomial(count, mean, (min(each, REPLICATES - first), many)) / count
+        drawn[first : first + each] = np.sort(shares, axis=1)[:, :worst]
+    return float(drawn.mean())

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.run_folder.traffic import Floats, Mask, Traffic
+from analysis.statistics.cells import numbered
+from analysis.statistics.pieces import pieces
+from analysis.statistics.room import room
 
 MOST = 1_000_000  # requests that are put in order
 
@@ -17,11 +20,11 @@ def classes(traffic: Traffic) -> dict[str, Any]:
     """By true class the accuracy of what was answered, of the clients' models and of the server's, and the
     share that was sent; and the mean over classes, however often each is asked about."""
     held_out, label = traffic.held_out, traffic.column("label")
-    by_class = {str(one): _of_class(traffic, held_out & (label == one)) for one in np.unique(label[held_out])}
-    client_right = traffic.column("client_right").astype(np.float64, copy=False)
+    there = numbered(label[held_out])[0]
+    by_class = {str(one): _of_class(traffic, held_out & (label == one)) for one in there}
     return {
-        "balanced_accuracy": _balanced(traffic, traffic.correct.astype(float)),
-        "balanced_client_accuracy": _balanced(traffic, client_right),
+        "balanced_accuracy": _balanced(traffic, traffic.correct),
+        "balanced_client_accuracy": _balanced(traffic, traffic.column("client_right")),
         "by_class": by_class,
     }
 
@@ -36,15 +39,22 @@ def _of_class(traffic: Traffic, among: Mask) -> dict[str, Any]:
     }
 
 
-def _balanced(traffic: Traffic, right: Floats) -> dict[str, Any]:
+def _balanced(traffic: Traffic, right: NDArray[Any]) -> dict[str, Any]:
     """The mean over classes of the share that is right; its interval is that of the linear part of it."""
     held_out, label = traffic.held_out, traffic.column("label")
-    there, place, count = np.unique(label[held_out], return_inverse=True, return_counts=True)
-    values = np.zeros(len(label))
-    if there.size:
-        of_class = np.bincount(place, right[held_out]) / count
-        weight = len(place) / (there.size * count)
-        values[held_out] = of_class.mean() + weight[place] * (right[held_out] - of_class[place])
+    there = numbered(label[held_out])[0]
+    hits, count, values = np.zeros(there.size), np.zeros(there.size, dtype=np.int64), room(len(label), float)
+    for places in pieces(len(label)):
+        of_class = np.searchsorted(there, label[places][held_out[places]])
+        hits += np.bincount(of_class, right[places][held_out[places]], there.size)
+        count += np.bincount(of_class, minlength=there.size)
+    shares = hits / count
+    weight = int(count.sum()) / (there.size * count)
+    for places in pieces(len(label)):
+        of_class = np.searchsorted(there, label[places][held_out[places]])
+        apart = right[places][held_out[places]] - shares[of_class]
+        values[places] = 0.0
+        values[places][held_out[places]] = (shares.mean() if there.size else 0.0) + weight[of_class] * apart
     return traffic.clusters.mean(values, held_out)
 
 

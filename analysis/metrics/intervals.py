@@ -3,17 +3,21 @@ A section of the summary beside the numbers; those of answers stand with them, b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.metrics import energy, money
 from analysis.metrics.measures import IN_SUMMARY, RATIOS, Ratio
 from analysis.metrics.part_ratios import OF_PART
 from analysis.metrics.run_length import in_system, seconds_covered, span_of
 from analysis.metrics.service import load
+from analysis.run_folder.kept import kept
 from analysis.run_folder.parts import OF_WHOM, rows_of
+from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
     Interval,
@@ -38,7 +42,7 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
         "latency_s": _latencies(traffic, span),
         "goodput": {
             "correct_in_time_hz": _rate(_useful(traffic), traffic, span),
-            "arrivals_hz": _rate(np.ones(len(traffic.requests)), traffic, span),
+            "arrivals_hz": _rate(np.ones(len(traffic.requests), dtype=bool), traffic, span),
         },
         "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, span)},
         "load": _load(traffic, span),
@@ -77,23 +81,34 @@ def _of_part(part: Traffic, span: Span) -> dict[str, Any]:
 
 def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
     """Of a ratio over the requests; of a share by the bounds of one."""
-    parts, wholes = ratio.parts_and_wholes(traffic)
+    return _of_ratio(traffic, ratio, span)._asdict()
+
+
+@kept
+def _of_ratio(traffic: Traffic, ratio: Ratio, span: Span) -> Interval:
+    parts, wholes = (
+        per_request(traffic, lambda part, place=place: ratio.parts_and_wholes(part)[place])  # type: ignore[misc]
+        for place in (0, 1)
+    )
     at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
-    more = client_variance(traffic, parts, wholes)
     within = share_in_time if is_share else mean_in_time
-    return within(parts, wholes, at_s, span, more)._asdict()
+    return within(parts, wholes, at_s, span, _by_client(traffic, parts, wholes))
+
+
+def _by_client(traffic: Traffic, parts: NDArray[Any], wholes: NDArray[Any]) -> Callable[[], float]:
+    """What their ratio varies because clients differ, for who asks."""
+    return lambda: traffic.clusters.client_variance(parts, wholes)
 
 
 def _outcome(traffic: Traffic, name: str, span: Span) -> dict[str, Any]:
-    hits = traffic.is_outcome(name).astype(np.float64)
-    everyone = np.ones(hits.size)
-    more = client_variance(traffic, hits, everyone)
+    hits = traffic.is_outcome(name)
+    everyone = np.ones(hits.size, dtype=bool)
+    more = _by_client(traffic, hits, everyone)
     return share_in_time(hits, everyone, traffic.arrived_at_s, span, more)._asdict()
 
 
-def _useful(traffic: Traffic) -> Floats:
-    in_time = traffic.column("in_time")
-    return np.asarray(in_time * traffic.correct, dtype=np.float64)
+def _useful(traffic: Traffic) -> NDArray[Any]:
+    return np.asarray(traffic.column("in_time") * traffic.correct)
 
 
 def _column(traffic: Traffic, name: str) -> Floats:
@@ -126,7 +141,7 @@ def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
 def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
     """With what outages put back, which is no request's, by the second in which they did."""
     parts, wholes = RATIOS["wasted"].parts_and_wholes(traffic)
-    more = client_variance(traffic, parts, wholes)
+    more = _by_client(traffic, parts, wholes)
     again, at_s = _column(traffic, "requeued_s"), _column(traffic, "at_s")
     wasted, spent, when = (
         np.concatenate(both) for both in ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
@@ -143,11 +158,11 @@ def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str, Any]:
     times = replace(traffic.latencies(column).among(among), relaxations=span.relaxations)
-    every_s = traffic.column(column).astype(np.float64, copy=False)
+    every_s = traffic.column(column)
     answered = ~np.isnan(every_s) & among
-    taken_s = np.where(answered, every_s, 0.0)
-    more = client_variance(traffic, taken_s, answered.astype(np.float64))
-    found = {"mean": mean_in_time(taken_s, answered.astype(np.float64), traffic.arrived_at_s, span, more)}
+    taken_s = np.where(answered, every_s, every_s.dtype.type(0))
+    more = _by_client(traffic, taken_s, answered)
+    found = {"mean": mean_in_time(taken_s, answered, traffic.arrived_at_s, span, more)}
     for name, level in LEVELS.items():
         one, least = percentile_in_time(times, level, span), LEAST_INDEPENDENT.get(level, 0.0)
         worth = times.independent(level)
@@ -158,14 +173,6 @@ def _latency(traffic: Traffic, column: str, span: Span, among: Mask) -> dict[str
     return {name: one._asdict() for name, one in found.items()}
 
 
-def _rate(values: Floats, traffic: Traffic, span: Span) -> dict[str, Any]:
+def _rate(values: NDArray[Any], traffic: Traffic, span: Span) -> dict[str, Any]:
     seconds = _column(traffic, "at_s"), seconds_covered(traffic)
     return rate_in_time(values, traffic.arrived_at_s, *seconds, span)._asdict()
-
-
-def client_variance(traffic: Traffic, parts: Floats, wholes: Floats) -> float:
-    """What the ratio of the sums of `parts` and `wholes`, both (n,), varies because clients differ."""
-    if not wholes.any():
-        return 0.0
-    cells = traffic.clusters
-    return cells.variance_between_clients(cells.influence(parts, wholes), cells.sums((wholes != 0) * 1.0))

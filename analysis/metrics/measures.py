@@ -13,11 +13,11 @@ from analysis.metrics.service import served_in_time
 from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 
-Sums = tuple[Floats, Floats]
+Sums = tuple[NDArray[Any], NDArray[Any]]
 
 
 class Ratio(NamedTuple):
-    """The sum of `parts` over the sum of `wholes`, both a number per request (n,)."""
+    """The sum of `parts` over the sum of `wholes`, both a number per request (n,) or a mask."""
 
     label: str
     unit: str
@@ -56,8 +56,8 @@ def _of(values: Callable[[Traffic], Any], among: Callable[[Traffic], Mask]) -> C
     """The mean of `values` over the requests in `among`."""
 
     def sums(traffic: Traffic) -> Sums:
-        mask = among(traffic)
-        return np.where(mask, np.asarray(values(traffic), dtype=np.float64), 0.0), mask.astype(np.float64)
+        mask, each = among(traffic), np.asarray(values(traffic))
+        return (each & mask if each.dtype == bool else np.where(mask, each.astype(np.float64), 0.0)), mask
 
     return sums
 
@@ -147,7 +147,7 @@ def _cost(traffic: Traffic) -> Floats:
 
 def _sends(traffic: Traffic) -> Sums:
     attempts = _column("attempts")(traffic)
-    return attempts, (attempts > 0).astype(np.float64)
+    return attempts, attempts > 0
 
 
 def _outcome(name: str) -> Callable[[Traffic], Mask]:

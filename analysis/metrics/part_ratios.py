@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.metrics.measures import RATIOS, Ratio
 from analysis.metrics.service import in_time
-from analysis.run_folder.traffic import Floats, Mask, Traffic
+from analysis.run_folder.traffic import Mask, Traffic
 
 KEPT_BACK = ("over_budget", "link_down", "breaker_open")
 
@@ -20,9 +20,9 @@ def not_sent(traffic: Traffic) -> Mask:
 
 
 def _share(hits: Any, among: Any) -> Ratio:
-    def sums(traffic: Traffic) -> tuple[Floats, Floats]:
+    def sums(traffic: Traffic) -> tuple[Mask, Mask]:
         mask = among(traffic)
-        return (hits(traffic) & mask).astype(np.float64), mask.astype(np.float64)
+        return hits(traffic) & mask, mask
 
     return Ratio("", "share", sums, in_time=True)
 

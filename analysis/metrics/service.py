@@ -27,6 +27,7 @@ from analysis.statistics.percentiles import (
     Latencies,
     independent,
 )
+from analysis.statistics.pieces import mean_among
 from sim.results.columns import OUTCOMES
 
 
@@ -47,12 +48,9 @@ def spread(times: Latencies, relaxations: float = np.inf) -> dict[str, Any]:
     A percentile is None where too many are open or without an answer to tell it, or where the requests, in a
     run of so many relaxation times, are worth too few independent ones.
     """
-    answered = times.taken_s[np.isfinite(times.taken_s)]
-    curve = times.curve
-    found: dict[str, Any] = {
-        "n": int(answered.size),
-        "mean": float(answered.mean()) if answered.size else None,
-    }
+    answered = np.isfinite(times.taken_s)
+    count, curve = int(np.count_nonzero(answered)), times.curve
+    found: dict[str, Any] = {"n": count, "mean": mean_among(times.taken_s, answered) if count else None}
     for name, level in LEVELS.items():
         worth = min(float(times.taken_s.size), independent(relaxations, level))
         value = curve.at(level)

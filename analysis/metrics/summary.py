@@ -116,7 +116,9 @@ def summary_of(traffic: Traffic) -> dict[str, Any]:
             return _ready(without_rows(traffic, SECTIONS))
         reasons = reasons_against(traffic)
         summary = {"valid": not reasons, "invalid_because": reasons}
-        summary |= {name: section(traffic) for name, section in SECTIONS.items()}
+        for name, section in SECTIONS.items():
+            summary[name] = section(traffic)
+            traffic.let_go()
     return _ready(summary)
 
 

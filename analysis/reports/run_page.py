@@ -49,12 +49,16 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
     A page of what could still be read of the folder goes.
     """
     run = traffic.run
-    drawn = {name: drawing.draw(traffic) for name, drawing in drawings_of(run).items()}
+    drawn = {}
+    for name, drawing in drawings_of(run).items():
+        drawn[name] = drawing.draw(traffic)
+        traffic.let_go()
     pictures = {name: saved(figure, png) for name, figure in drawn.items()}
     if by_law := summary["predictions"]:
         wide, narrow = (predictions(by_law, traffic.outages, width_in) for width_in in (WIDTH_IN, PHONE_IN))
         pictures["predictions"] = saved(wide, png, narrow)
     html = render(traffic, summary, pictures)
+    traffic.let_go()
     for name, figure in pictures.items():
         write_figure(run.path / "figures" / name, figure)
     if run.horizon_s > 0 and run.keeps_rows:

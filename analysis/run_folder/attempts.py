@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import ends_at_s
 from analysis.run_folder.files import part_paths, read_table
+from analysis.run_folder.filled import Filled
 from analysis.run_folder.kept_rows import read_requests
-from analysis.run_folder.lean_requests import Filled
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import server_asked
 from sim.results import columns_by_run

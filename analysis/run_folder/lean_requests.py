@@ -15,11 +15,13 @@ from analysis.metrics.replica_time import replica_seconds
 from analysis.run_folder.calls import calls_of
 from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
 from analysis.run_folder.files import part_paths, read_table, refuse_gaps
+from analysis.run_folder.filled import Filled
 from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.payloads import bytes_up, narrowest
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
+from analysis.statistics.room import taken
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
@@ -55,31 +57,6 @@ NEEDED = (
 )
 AGE = columns_by_run.NEAREST[1].name
 SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
-
-
-class Filled:
-    """Columns that grow part by part, in memory that is taken once if `expected` rows come: many small pieces
-    would leave as much behind between them as they hold."""
-
-    def __init__(self, expected: int) -> None:
-        self.rows, self._expected = 0, expected
-        self._columns: dict[str, Array] = {}
-
-    def add(self, part: dict[str, Array]) -> None:
-        """More rows, of the same columns each time."""
-        end = self.rows + len(next(iter(part.values())))
-        for name, values in part.items():
-            column = self._columns.get(name)
-            if column is None or end > column.size:
-                grown = np.empty(max(end, self._expected, 2 * self.rows), values.dtype)
-                grown[: self.rows] = () if column is None else column[: self.rows]
-                self._columns[name] = column = grown
-            column[self.rows : end] = values
-        self.rows = end
-
-    def columns(self) -> dict[str, Array]:
-        """Every column, (rows,)."""
-        return {name: column[: self.rows] for name, column in self._columns.items()}
 
 
 def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
@@ -123,12 +100,13 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
         filled.add(_narrow(run, empty, bases, names, several))
     found = filled.columns()
     del filled
+    pa.default_memory_pool().release_unused()
     if skipped is None and run.keeps_rows:
         refuse_gaps(run.path / "requests", found["request_id"], arrivals)
         _add_several(run, found, several)
     order = np.lexsort((found["request_id"], found["arrived_at_s"]))
     # Column by column: a sort of them all at once would hold them twice.
-    sorted_columns: dict[str, Any] = {name: found.pop(name)[order] for name in list(found)}
+    sorted_columns: dict[str, Any] = {name: taken(found.pop(name), order) for name in list(found)}
     for name, known in names.items():
         sorted_columns[name] = pd.Categorical.from_codes(sorted_columns[name], pd.Index(list(known)))
     return pd.DataFrame(sorted_columns, copy=False)
@@ -185,7 +163,7 @@ def _narrow(
     return {
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
         **{name: rows[name] for name in ("label", "score", "deferred", "attempts")},
-        **codes,
+        **{name: values.astype(_kind_of(names[name])) for name, values in codes.items()},
         **({"option": rows["option"]} if run.has_options else {}),
         **({"first_server": asked["server"]} if "server" in asked else {}),
         **_prices(run, rows, codes["group"]),
@@ -242,6 +220,11 @@ def _right(run: Run, rows: dict[str, Array]) -> dict[str, Array]:
     }
 
 
+def _kind_of(names: tuple[str, ...]) -> type[np.signedinteger[Any]]:
+    """As narrow as pandas keeps the codes of so many names; else it would copy them."""
+    return np.int8 if len(names) < np.iinfo(np.int8).max else np.int16
+
+
 def _deadline_s(group: dict[str, Any]) -> float:
     return np.inf if group["deadline_s"] is None else float(group["deadline_s"])
 
@@ -289,6 +272,4 @@ def _add_several(run: Run, found: dict[str, Array], several: list[pd.DataFrame])
     if len(run.servers) > 1:
         told["first_server"] = first_server
     for name, values in told.items():
-        column = found[name].copy()
-        column[again] = values[place]
-        found[name] = column
+        found[name][again] = values[place]

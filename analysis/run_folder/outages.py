@@ -72,9 +72,10 @@ def find_outages(run: Run) -> tuple[Outage, ...]:
 
 def clients_hit(run: Run, outage: Outage) -> NDArray[np.int64]:
     """Whose links an outage of links hits, where it is a share of its groups' links, too."""
-    told = run.clients["outages"].astype("str")
+    clients = run.of_clients("client_id", "outages")
+    told = clients["outages"].astype("str")
     hit = [numbers for numbers in told.unique() if str(outage.number) in numbers.split()]
-    found: NDArray[np.int64] = run.clients["client_id"].to_numpy(dtype=np.int64)[told.isin(hit)]
+    found: NDArray[np.int64] = clients["client_id"].to_numpy(dtype=np.int64)[told.isin(hit)]
     return found
 
 

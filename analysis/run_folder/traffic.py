@@ -25,8 +25,11 @@ from analysis.run_folder.outages import (
 )
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
+from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
+from analysis.statistics.pieces import AT_ONCE
+from analysis.statistics.room import columns_of, files_of, let_go, taken
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -163,8 +166,7 @@ class Arrivals:
 
     def latencies(self, column: str = "final_s") -> Latencies:
         """Of all requests to their final answer, or to the first (`first_s`)."""
-        taken_s = self.column(column).astype(np.float64, copy=False)
-        return latencies(self.arrived_at_s, taken_s, ~self.known, self.run.horizon_s)
+        return latencies(self.arrived_at_s, self.column(column), ~self.known, self.run.horizon_s)
 
     @property
     def arrived_at_s(self) -> Floats:
@@ -193,11 +195,25 @@ class Traffic(Arrivals):
         much work and memory as they are many, however many there are in all."""
         if rows.size == len(self.requests):
             return self
-        return replace(self, requests=self._narrow.take(rows), clusters=self.clusters.only(rows))
+        narrow: dict[str, Any] = {}
+        for name in (name for name in NEEDED_OF_PARTS if name in self.requests):
+            whole = self.requests[name].array
+            if isinstance(whole, pd.Categorical):
+                narrow[name] = pd.Categorical.from_codes(taken(whole.codes, rows), whole.categories)
+            else:
+                narrow[name] = taken(self.column(name), rows)
+        part = replace(self, requests=pd.DataFrame(narrow, copy=False), clusters=self.clusters.only(rows))
+        if rows.size > AT_ONCE:
+            self.let_go()
+        return part
+
+    def let_go(self) -> None:
+        """What of a large run lies in files need not be in memory until somebody looks at it."""
+        let_go(self._columns_in_files)
 
     @cached_property
-    def _narrow(self) -> pd.DataFrame:
-        return self.requests[[name for name in NEEDED_OF_PARTS if name in self.requests]]
+    def _columns_in_files(self) -> list[NDArray[Any]]:
+        return [one for one in (*columns_of(self.everything), *self.clusters.arrays) if files_of([one])]
 
     @cached_property
     def told(self) -> dict[bytes, dict[str, Any]]:
@@ -217,7 +233,7 @@ class Traffic(Arrivals):
 
     def distinct(self, column: str) -> int:
         """How many different values `column` has among the held-out requests."""
-        return int(np.unique(self.column(column)[self.held_out]).size)
+        return int(numbered(self.column(column)[self.held_out])[0].size)
 
     @property
     def training_half(self) -> Mask:
@@ -265,7 +281,9 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
             requests["group"].cat.codes.to_numpy(),
         )
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-        return Traffic(run, requests, find_outages(run), everything, timeline, cells)
+        traffic = Traffic(run, requests, find_outages(run), everything, timeline, cells)
+        traffic.let_go()
+        return traffic
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

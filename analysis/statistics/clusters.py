@@ -3,6 +3,7 @@ Counts clients and base samples, never requests: a sample that was asked 500 tim
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from analysis.statistics.cells import Block, Cells, Floats, Mask, Picked, coded
+from analysis.statistics.leverage import Held
+from analysis.statistics.pieces import AT_ONCE, mean_among
+
 LEVEL = 0.95
 LEAST_SAMPLES = 10  # distinct ones; fewer show no spread to speak of
 Z = 1.959963984540054  # the normal quantile of (1 + LEVEL) / 2
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
+MOST_KEPT = 4  # masks of which what they hold is kept
 
 
 class Spread(NamedTuple):
@@ -30,39 +33,22 @@ class Spread(NamedTuple):
         return student(self.freedom) * float(np.sqrt(self.variance))
 
 
-class Shape(NamedTuple):
-    """By how much the squared sum of each cluster counts, (clusters,), and the degrees of freedom of each
-    stratum, (strata,)."""
+class Summed(NamedTuple):
+    """What cells of a block contribute to an estimate, `influence`, and their requests, `sizes`, both (c,);
+    which cells these are, all of the block's or their places (c,)."""
 
-    scaled: Floats
-    freedom: Floats
+    block: Block
+    asked: NDArray[Any] | slice
+    influence: Floats
+    sizes: Floats
 
 
 @dataclass(frozen=True)
-class Clusters:
-    """Requests in cells of one client and one base sample.
+class Clusters(Cells):
+    """The cells of requests, whose clients and samples repeat, and what is estimated from them.
 
-    cell: each request's cell, (n,), in the order of the cells; client, base, group: the codes of each cell's
-    client, base sample and the client's group, (cells,), below `clients`, `bases` and `groups`.
+    Blocks of cells are summed up one after the other: of up to `AT_ONCE` cells all at once.
     """
-
-    cell: Codes
-    client: Codes
-    base: Codes
-    group: Codes
-    clients: int
-    bases: int
-    groups: int
-
-    def only(self, rows: NDArray[np.int64]) -> Clusters:
-        """The cells of some of the requests alone, by their places (k,): no more than these are many."""
-        cell = self.cell[rows]
-        dense = 16 * cell.size > self.client.size
-        asked, _, code = _coded(cell, self.client.size) if dense else np.unique(cell, True, True)
-        kept = [np.unique(each[asked], return_inverse=True) for each in (self.client, self.base, self.group)]
-        client, base, group = (codes.astype(np.int32, copy=False) for _, codes in kept)
-        clients, bases, groups = (names.size for names, _ in kept)
-        return Clusters(code.astype(np.int32, copy=False), client, base, group, clients, bases, groups)
 
     def share(self, hits: Mask, among: Mask) -> dict[str, Any]:
         """The share of `hits` among the requests in `among`, as `mean` gives it; masks (n,).
@@ -71,7 +57,7 @@ class Clusters:
         widened by that of one sample all right and one all wrong, as what few samples are hard may not have
         been met; but not beyond that of samples that are wholly right or wholly wrong.
         """
-        estimate, spread = self._estimate(hits.astype(np.float64), among)
+        estimate, spread = self._estimate(hits, among)
         value, samples = estimate["value"], estimate["samples"]
         if samples >= LEAST_SAMPLES:
             unlike = value * (1 - value) / samples
@@ -98,35 +84,39 @@ class Clusters:
             estimate["low"], estimate["high"] = estimate["value"] - half, estimate["value"] + half
         return estimate
 
-    def _estimate(self, values: Floats, among: Mask) -> tuple[dict[str, Any], Spread]:
-        counts = np.bincount(self.cell[among], minlength=self.client.size).astype(np.float64)
-        n = int(counts.sum())
-        asked = counts > 0
-        samples, clients = (np.count_nonzero(np.bincount(codes[asked])) for codes in (self.base, self.client))
+    def _estimate(self, values: NDArray[Any], among: Mask) -> tuple[dict[str, Any], Spread]:
+        picked, held = self._asked(among)
         value, spread = None, Spread(0.0, 1.0)
-        if n:
-            value = float(values[among].mean())
-            influence = _influence(self.sums(np.where(among, values, 0.0)), counts)
-            spread = self.spread(influence, counts)
-        estimate = {"value": value, "low": None, "high": None, "n": n, "samples": samples, "clients": clients}
-        return estimate, spread
+        if held.requests:
+            value = mean_among(values, among)
+            sums = [(one, one.sums(values), one.counts, one.counts) for one in picked]
+            spread = self._spread(_ratio(sums, values.dtype == bool), held)
+        counts = {"n": held.requests, "samples": held.samples, "clients": held.clients}
+        return {"value": value, "low": None, "high": None} | counts, spread
 
-    def influence(self, parts: Floats, wholes: Floats) -> Floats:
-        """What each cell contributes to the ratio of the sums of `parts` and `wholes`, both (n,); (cells,).
-
-        Its linear part, by Taylor's series; sums to zero. The sum of `wholes` must not be zero.
-        """
-        return _influence(self.sums(parts), self.sums(wholes))
+    def client_variance(self, parts: NDArray[Any], wholes: NDArray[Any]) -> float:
+        """What the ratio of the sums of `parts` and `wholes`, both (n,), varies because clients of a group
+        differ: their variance beyond that of their cells, at least 0. Requests count whose whole is not 0."""
+        counted = wholes != 0
+        if not counted.any():
+            return 0.0
+        picked, held = self._asked(counted)
+        if (more := (parts != 0) & ~counted).any():
+            picked = self.picked(counted | more)
+            sums = [(one, one.sums(parts), one.sums(wholes), one.sums(counted)) for one in picked]
+        elif wholes.dtype == bool:
+            sums = [(one, one.sums(parts), one.counts, one.counts) for one in picked]
+        else:
+            sums = [(one, one.sums(parts), one.sums(wholes), one.counts) for one in picked]
+        return self._between_clients(_ratio(sums, parts.dtype == wholes.dtype == bool), held)
 
     def sums(self, values: Floats) -> Floats:
         """The sum of each cell's requests' values (n,); (cells,)."""
         return np.bincount(self.cell, values, self.client.size).astype(np.float64, copy=False)
 
     def variance_between_clients(self, influence: Floats, sizes: Floats) -> float:
-        """What an estimate varies because clients of a group differ: their variance beyond that of their
-        cells, at least 0; from what the cells contribute, and their requests; (cells,)."""
-        centred, _ = self._within_groups(influence, sizes)
-        return max(0.0, self._by_client(centred, sizes).variance - float((centred**2).sum()))
+        """What `client_variance` is of what cells contribute, and their requests; (cells,)."""
+        return self._between_clients(self._of_all(influence, sizes), self._held_of(sizes))
 
     def spread(self, influence: Floats, sizes: Floats) -> Spread:
         """The variance of an estimate from what the cells contribute to it; `sizes`: their requests;
@@ -138,91 +128,133 @@ class Clusters:
         for by their leverage (Bell and McCaffrey 2002) and count as fewer; degrees of freedom after
         Satterthwaite (1946).
         """
-        centred, of_groups = self._within_groups(influence, sizes)
-        by_cell = float((centred**2).sum())
-        parts = [
-            self._by_client(centred, sizes),
-            self._by_base(centred, sizes),
+        return self._spread(self._of_all(influence, sizes), self._held_of(sizes))
+
+    def held(self, among: Mask) -> Held:
+        """How many of the requests in a mask (n,) each client and base sample has."""
+        return self._asked(among)[1]
+
+    def squares_by_client(self, among: Mask) -> Floats:
+        """The sum over each client's samples of the square of how many of the requests in a mask (n,) are
+        about it, (clients,)."""
+        found = np.zeros(self.clients)
+        for one in self._asked(among)[0]:
+            squares = one.counts.astype(np.float64) ** 2
+            self._add_by_client(found, one.block, one.asked, squares)
+        return found
+
+    @property
+    def client_of_requests(self) -> NDArray[Any]:
+        """The code of each request's client, (n,)."""
+        return self.client[self.cell]
+
+    def _of_all(self, influence: Floats, sizes: Floats) -> list[Summed]:
+        """Blocks of all cells, of arrays (cells,)."""
+        places = [slice(block.first, block.end) for block in self.blocks]
+        return [
+            Summed(block, place, influence[place], sizes[place])
+            for block, place in zip(self.blocks, places, strict=True)
         ]
-        variance = max(sum(part.variance for part in parts) - by_cell, by_cell)
-        weighted = sum(part.variance**2 / part.freedom for part in parts if part.variance > 0)
+
+    def _spread(self, blocks: list[Summed], held: Held) -> Spread:
+        by_cell, by_client, by_base, of_groups = self._within_groups(blocks)
+        parts = [held.between_clients(by_client), held.between_samples(by_base)]
+        variance = max(sum(variance for variance, _ in parts) - by_cell, by_cell)
+        weighted = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
         freedom = max(1.0, variance**2 / weighted) if weighted > 0 else 1.0
         return Spread(variance + of_groups, freedom)
 
-    def _by_client(self, influence: Floats, sizes: Floats) -> Spread:
-        codes, stratum = self.client, self._group_of_client
-        return _by_cluster(influence, codes, stratum, self._shape("client", sizes, codes, stratum))
+    def _between_clients(self, blocks: list[Summed], held: Held) -> float:
+        by_cell, by_client, _, _ = self._within_groups(blocks)
+        return max(0.0, held.between_clients(by_client)[0] - by_cell)
 
-    def _by_base(self, influence: Floats, sizes: Floats) -> Spread:
-        codes, stratum = self.base, self._one_stratum
-        return _by_cluster(influence, codes, stratum, self._shape("base", sizes, codes, stratum))
+    def _within_groups(self, blocks: list[Summed]) -> tuple[float, Floats, Floats, float]:
+        """Of what the cells contribute less their group's mean: the sum of squares, the sums by client and by
+        base sample, (clients,) and (bases,); and the variance that the sizes of the groups make."""
+        totals, members = np.zeros(self.groups), np.zeros(self.groups)
+        for one in blocks:
+            group = self.group[one.asked]
+            totals += np.bincount(group, one.influence, self.groups)
+            members += np.bincount(group, one.sizes, self.groups)
+        there = np.maximum(members, 1e-300)
+        mean, by_cell = totals / there, 0.0
+        by_client, by_base = np.zeros(self.clients), np.zeros(self.bases)
+        for one in blocks:
+            centred = one.influence - mean[self.group[one.asked]] * one.sizes
+            by_cell += one.block.total(one.asked, centred**2)
+            self._add_by_client(by_client, one.block, one.asked, centred)
+            by_base += np.bincount(self.base[one.asked], centred, self.bases)
+        return by_cell, by_client, by_base, float((totals**2 / there).sum())
 
-    def _shape(self, by: str, sizes: Floats, codes: Codes, stratum: NDArray[np.int64]) -> Shape:
-        """The shape of the clusters; where it was asked of the same requests last, it is there."""
-        last = self._shapes.get(by)
-        if last is None or not np.array_equal(last[0], sizes):
-            last = self._shapes[by] = sizes.copy(), _shape_of(sizes, codes, stratum)
-        return last[1]
+    def _add_by_client(
+        self, into: Floats, block: Block, asked: NDArray[Any] | slice, values: NDArray[Any]
+    ) -> None:
+        """Adds the values (c,) of cells of a block to those of their clients, (clients,), few of a block."""
+        if block.end > block.first:
+            first, last = int(self.client[block.first]), int(self.client[block.end - 1])
+            into[first : last + 1] += np.bincount(self.client[asked] - first, values, last + 1 - first)
+
+    def _asked(self, among: Mask) -> tuple[Iterable[Picked], Held]:
+        """The requests in a mask (n,), and what is known of them: found once for the last few masks, since
+        much is asked about the same requests; of many the requests themselves again."""
+        key = np.packbits(among).tobytes()
+        known = self._last.pop(key, None)
+        if known is None:
+            kept: list[Picked] = []
+            by_client, by_base, rows = np.zeros(self.clients), np.zeros(self.bases), 0
+            for one in self.picked(among):
+                self._add_by_client(by_client, one.block, one.asked, one.counts)
+                by_base += np.bincount(self.base[one.asked], one.counts, self.bases)
+                rows += one.rows.size
+                kept = [*kept, one] if rows <= AT_ONCE else []
+            held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
+            known = kept, held
+        self._last[key] = known
+        while len(self._last) > MOST_KEPT:
+            del self._last[next(iter(self._last))]
+        return known[0] or self.picked(among), known[1]
+
+    def _held_of(self, sizes: Floats) -> Held:
+        """The same of the requests of all cells, (cells,)."""
+        by_client, by_base = (
+            np.bincount(codes, sizes, many).astype(np.float64, copy=False)
+            for codes, many in ((self.client, self.clients), (self.base, self.bases))
+        )
+        return Held(by_client, by_base, self._group_of_client, self._one_stratum)
 
     @cached_property
-    def _shapes(self) -> dict[str, tuple[Floats, Shape]]:
+    def _last(self) -> dict[bytes, tuple[list[Picked], Held]]:
         return {}
 
     @cached_property
     def _group_of_client(self) -> NDArray[np.int64]:
+        """(clients,)."""
         group_of = np.zeros(self.clients, dtype=np.int64)
         group_of[self.client] = self.group
         return group_of
 
     @cached_property
     def _one_stratum(self) -> NDArray[np.int64]:
+        """(bases,)."""
         return np.zeros(self.bases, dtype=np.int64)
 
-    def _within_groups(self, influence: Floats, sizes: Floats) -> tuple[Floats, float]:
-        """The influence less its group's mean, and the variance that the sizes of the groups make."""
-        totals, members = (np.bincount(self.group, part, self.groups) for part in (influence, sizes))
-        there = np.maximum(members, 1e-300)
-        return influence - (totals / there)[self.group] * sizes, float((totals**2 / there).sum())
 
-
-def _influence(per_part: Floats, per_whole: Floats) -> Floats:
-    total = per_whole.sum()
-    return np.asarray((per_part - per_part.sum() / total * per_whole) / total)
+def _ratio(parts: list[tuple[Picked, Floats, NDArray[Any], NDArray[Any]]], are_whole: bool) -> list[Summed]:
+    """What cells contribute to a ratio of sums, from their parts, wholes and numbers of requests, all (c,):
+    its linear part, by Taylor's series; sums to zero. are_whole: the sums are of whole numbers, which have
+    no order."""
+    whole = sum(one.block.total(slice(None) if are_whole else one.asked, each) for one, _, each, _ in parts)
+    part = sum(one.block.total(slice(None) if are_whole else one.asked, sums) for one, sums, _, _ in parts)
+    ratio = part / whole
+    return [
+        Summed(one.block, one.asked, (sums - ratio * wholes) / whole, sizes)
+        for one, sums, wholes, sizes in parts
+    ]
 
 
 def student(freedom: float, level: float = (1 + LEVEL) / 2) -> float:
     """The quantile of Student's t; `scipy.stats` gives the same and takes twenty times as long."""
     return float(special.stdtrit(freedom, level))
-
-
-def _by_cluster(influence: Floats, codes: Codes, stratum: NDArray[np.int64], shape: Shape) -> Spread:
-    """The variance between clusters, `codes` of each cell (cells,), within the `stratum` of each."""
-    sums = np.bincount(codes, influence, stratum.size)
-    variances = np.bincount(stratum, sums**2 * shape.scaled)
-    total, weighted = float(variances.sum()), float((variances**2 / shape.freedom).sum())
-    return Spread(total, max(1.0, total**2 / weighted) if weighted > 0 else 1.0)
-
-
-def _shape_of(sizes: Floats, codes: Codes, stratum: NDArray[np.int64]) -> Shape:
-    """What the requests of each cell, `sizes` (cells,), make of its clusters' variance.
-
-    A cluster that holds a share w of its stratum shows too little of its own variance, by 1 - 2w + Σw². The
-    degrees of freedom lie half-way, in ratio, between those of the sum of squares if the means of clusters
-    varied alike (Bell and McCaffrey 2002), which are too few where one cluster makes both the mean and its
-    error, and the clusters less one, which are too many (`benchmarks.coverage`); pooled over the strata.
-    """
-    held = np.bincount(codes, sizes, stratum.size)
-    weight = held / np.maximum(np.bincount(stratum, held), 1e-300)[stratum]
-    square = np.bincount(stratum, weight**2)
-    shown = 1 - 2 * weight + square[stratum]
-    several = (square < 1 - 1e-9)[stratum] & (held > 0)  # one cluster alone tells nothing of others
-    scaled = np.divide(1.0, shown, out=np.zeros(shown.size), where=several)
-    apart, gap = weight**2 * scaled, square[stratum] / 2 - weight
-    whole, first, second = (np.bincount(stratum, apart * gap**power) for power in (0, 1, 2))
-    mixed = 2 * whole * second + 2 * first**2 - np.bincount(stratum, (2 * apart * gap) ** 2)
-    freedom = square**2 / np.maximum(np.bincount(stratum, weight**4 * several) + mixed, 1e-300)
-    freedom = np.sqrt(np.maximum(1.0, freedom) * np.maximum(1.0, np.bincount(stratum, several) - 1))
-    return Shape(scaled, freedom)
 
 
 def wilson(share: Floats | float, trials: Floats | float, quantile: float = Z) -> tuple[Floats, Floats]:
@@ -248,39 +280,4 @@ def clusters(
     group: the code of each request's client's group (n,), one group if none. `clients` and `bases` may name
     more than occur: two runs over the same names have the same codes.
     """
-    client_names = np.unique(client if clients is None else clients)
-    base_names = np.unique(base if bases is None else bases)
-    many = max(1, base_names.size)
-    # Cells, not requests, are summed up: the cost stops growing once every cell has been asked.
-    kind: Any = np.int32 if client_names.size * many < 2**31 else np.int64
-    key: NDArray[Any] = np.searchsorted(client_names, client).astype(kind)
-    key = key * kind(many) + np.searchsorted(base_names, base).astype(kind)
-    cells, first, cell = _coded(key, client_names.size * many)
-    client_of, base_of = np.divmod(cells, many)
-    groups = np.zeros(cells.size, dtype=np.int32) if group is None else group[first].astype(np.int32)
-    return Clusters(
-        cell.astype(np.int32, copy=False),
-        client_of.astype(np.int32),
-        base_of.astype(np.int32),
-        groups,
-        client_names.size,
-        base_names.size,
-        int(groups.max(initial=0)) + 1,
-    )
-
-
-def _coded(key: NDArray[Any], below: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The distinct values of `key` (n,), ascending; where each stands first; and which each of (n,) is.
-
-    As `numpy.unique` gives them, but where values are dense without its sort, which takes time and memory.
-    """
-    if below > max(4 * key.size, 2**20):
-        return np.unique(key, return_index=True, return_inverse=True)
-    first: NDArray[Any] = np.full(below, -1, dtype=np.int32 if key.size < 2**31 else np.int64)
-    first[key[::-1]] = np.arange(
-        key.size - 1, -1, -1, dtype=first.dtype
-    )  # of a repeated place the last stays
-    values = np.flatnonzero(first >= 0)
-    code = np.zeros(below, dtype=np.int32)
-    code[values] = np.arange(values.size, dtype=np.int32)
-    return values, first[values], code[key]
+    return Clusters(**coded(client, base, group, clients, bases))

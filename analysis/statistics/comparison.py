@@ -20,6 +20,7 @@ from analysis.statistics.clusters import LEAST_SAMPLES
 from analysis.statistics.in_time import BLOCKS, LOOKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
 from analysis.statistics.percentiles import Latencies, number_of, percentile
+from analysis.statistics.pieces import floats
 from analysis.statistics.units import jackknife, skewed_interval, variance_of
 from sim.errors import BadInput
 
@@ -260,7 +261,7 @@ def _by_time(
     if isinstance(measure, Ratio) and pairing.kind == "requests":
         apart = second.influence(measure) - first.influence(measure)
         slower = max(first.span, second.span, key=lambda span: span.relaxation_s)
-        least = least_variance(apart, LOOKS * slower.relaxations)
+        least = least_variance(floats(apart), LOOKS * slower.relaxations, apart.size)
         more = pairing.base.variance_between_clients(
             pairing.base.sums(apart), pairing.base.sums(np.ones(apart.size))
         )

@@ -3,8 +3,10 @@ Batch means over a few long stretches; where a run is too short for its level, t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +18,12 @@ from analysis.statistics.percentiles import (
     bounds_of_share,
     independent,
 )
+from analysis.statistics.pieces import Values, floats, pieces, stretches, total
 from analysis.statistics.units import skewed_interval, variance_of
 from analysis.time_in_words import rough
 
 Floats = NDArray[np.float64]
+Variance = Callable[[], float]  # found where it is needed
 BLOCKS = 10
 LEAST_RELAXATIONS = 100.0  # of any interval
 TAIL_RELAXATIONS = 8.0  # that lie beyond a percentile, at least
@@ -81,14 +85,27 @@ class Span:
             return None
         return f"too short: an interval needs {rough(needed_s)}"
 
-    def sums(self, influence: Floats, at_s: Floats) -> Floats:
+    def sums(self, influence: Floats | Values, at_s: Floats) -> Floats:
         """What each stretch adds to an estimate, of what each of (n,) adds at its instant; (BLOCKS,)."""
-        return np.bincount(self.block_of(at_s), influence, BLOCKS).astype(np.float64)
+        of = influence if callable(influence) else influence.__getitem__
+        block, found = self.block_of(at_s), np.zeros(BLOCKS)
+        for places in pieces(at_s.size):
+            found += np.bincount(block[places], of(places), BLOCKS)
+        return found
 
-    def block_of(self, at_s: Floats) -> NDArray[np.int64]:
-        """The stretch of each instant, (n,), below BLOCKS."""
-        place = (at_s - self.from_s) / (self.to_s - self.from_s) * BLOCKS
-        return np.clip(place.astype(np.int64), 0, BLOCKS - 1)
+    def block_of(self, at_s: Floats) -> NDArray[np.int8]:
+        """The stretch of each instant, (n,), below BLOCKS; of the same instants as last time what it was."""
+        if self._last.get("at_s") is not at_s:
+            block = np.empty(at_s.size, dtype=np.int8)
+            for places in pieces(at_s.size):
+                place = (at_s[places] - self.from_s) / (self.to_s - self.from_s) * BLOCKS
+                block[places] = np.clip(place.astype(np.int64), 0, BLOCKS - 1)
+            self._last.update(at_s=at_s, block=block)
+        return self._last["block"]
+
+    @cached_property
+    def _last(self) -> dict[str, NDArray[Any]]:
+        return {}
 
 
 def needed_relaxations(level: float | None = None) -> float:
@@ -97,11 +114,11 @@ def needed_relaxations(level: float | None = None) -> float:
 
 
 def mean_in_time(
-    parts: Floats,
-    wholes: Floats,
+    parts: NDArray[Any],
+    wholes: NDArray[Any],
     at_s: Floats,
     span: Span,
-    more: float = 0.0,
+    more: Variance = lambda: 0.0,
     is_share: bool = False,
     least: float | None = None,
 ) -> Interval:
@@ -112,23 +129,28 @@ def mean_in_time(
     that crowds decide, and widened by `more`, that of other sources. is_share: of every whole a part between
     nothing and all of it, so that the run tells at least as much of it as of a share of requests.
     """
-    total = float(wholes.sum())
-    if total <= 0:
+    part, whole = floats(parts), floats(wholes)
+    all_told = total(whole, wholes.size)
+    if all_told <= 0:
         return Interval(np.nan, np.nan, np.nan, "nothing to count")
-    value = float(parts.sum()) / total
+    value = total(part, parts.size) / all_told
     looks = independent(span.relaxations, value, span.tail) if is_share else LOOKS * span.relaxations
-    influence = (parts - value * wholes) / total
-    sums = span.sums(influence, at_s)
-    why = span.too_short() or alike(sums)
-    if why is not None:
+
+    def influence(places: slice) -> Floats:
+        return np.asarray((part(places) - value * whole(places)) / all_told)
+
+    if (why := span.too_short()) is not None:
         return Interval(value, np.nan, np.nan, why)
-    least = least_variance(influence, looks) if least is None else least
-    low, high = skewed_interval(value, max(variance_of(sums), least) + more, sums)
+    sums = span.sums(influence, at_s)
+    if (why := alike(sums)) is not None:
+        return Interval(value, np.nan, np.nan, why)
+    least = least_variance(influence, looks, at_s.size) if least is None else least
+    low, high = skewed_interval(value, max(variance_of(sums), least) + more(), sums)
     return Interval(value, low, high)
 
 
 def rate_in_time(
-    values: Floats, at_s: Floats, second_at_s: Floats, covered_s: Floats, span: Span
+    values: NDArray[Any], at_s: Floats, second_at_s: Floats, covered_s: Floats, span: Span
 ) -> Interval:
     """The sum per second of values between 0 and 1 of the requests, which came at `at_s`; both (n,).
 
@@ -136,30 +158,44 @@ def rate_in_time(
     requests; (seconds,). Crowds have their part in what the mean value of a request is, and none in how many
     requests come.
     """
-    place = np.maximum(np.searchsorted(second_at_s, at_s, side="right") - 1, 0)
-    per_second = np.bincount(place, weights=values, minlength=second_at_s.size).astype(np.float64)
+    per_second = np.zeros(second_at_s.size)
+    for places in pieces(values.size):
+        place = np.maximum(np.searchsorted(second_at_s, at_s[places], side="right") - 1, 0)
+        per_second += np.bincount(place, weights=values[places], minlength=second_at_s.size)
     share, least = float(values.mean()) if values.size else 0.0, 0.0
     if 0 < share < 1:
-        looks = independent(span.relaxations, share, span.tail)
-        least = least_variance((values - share) / float(covered_s.sum()), looks)
+        looks, covered = independent(span.relaxations, share, span.tail), float(covered_s.sum())
+        least = least_variance(lambda places: (values[places] - share) / covered, looks, values.size)
     return mean_in_time(per_second, covered_s, second_at_s, span, least=least)
 
 
-def share_in_time(hits: Floats, among: Floats, at_s: Floats, span: Span, more: float = 0.0) -> Interval:
+def share_in_time(
+    hits: NDArray[Any], among: NDArray[Any], at_s: Floats, span: Span, more: Variance = lambda: 0.0
+) -> Interval:
     """The share of `hits` in `among`, both 0 or 1 (n,).
 
     By the bounds of a share in as many independent trials as the stretches and the relaxation times tell of.
     """
-    total = float(among.sum())
-    if total <= 0:
+    hit, inside = floats(hits), floats(among)
+    asked = total(inside, among.size)
+    if asked <= 0:
         return Interval(np.nan, np.nan, np.nan, "nothing to count")
-    value = float((hits * among).sum()) / total
-    sums = span.sums((hits - value) * among / total, at_s)
-    why = span.too_short(0.5) or alike(sums)
-    if why is not None:
+    value = total(lambda places: hit(places) * inside(places), among.size) / asked
+    if (why := span.too_short(0.5)) is not None:
         return Interval(value, np.nan, np.nan, why)
-    kept = persistence((hits - value)[among > 0])
-    effective = _trials(value, variance_of(sums) + more, total, span, kept)
+    sums = span.sums(lambda places: (hit(places) - value) * inside(places) / asked, at_s)
+    if (why := alike(sums)) is not None:
+        return Interval(value, np.nan, np.nan, why)
+    kept = _persistence(
+        stretches(
+            lambda places: hit(places) - value,
+            among.size,
+            lambda _, places: among[places] > 0,
+            BLOCKS,
+            MOST_LOOKED_AT,
+        )
+    )
+    effective = _trials(value, variance_of(sums) + more(), asked, span, kept)
     return Interval(value, *bounds_of_share(value, effective, CHANCE, BLOCKS - 1))
 
 
@@ -178,12 +214,15 @@ def percentile_in_time(times: Latencies, level: float, span: Span) -> Interval:
         least = at_least([times], level)
         open_at_end = f"too many are open at the end: at least {least:.4g} s"
         return Interval(np.nan, least, np.nan, open_at_end)
-    below = (times.waited_s <= value).astype(np.float64)
-    sums = span.sums(below - below.mean(), times.arrived_at_s)
-    why = span.too_short(level) or alike(sums)
+    why, sums = span.too_short(level), np.zeros(BLOCKS)
+    if why is None:
+        below = times.waits_at_most(value)
+        share_below = np.count_nonzero(below) / below.size
+        sums = span.sums(lambda places: below[places] - share_below, times.arrived_at_s)
+        why = alike(sums)
     if why is not None:
         return Interval(value, np.nan, np.nan, why)
-    effective = _trials(level, variance_of(sums / below.size), float(below.size), span)
+    effective = _trials(level, variance_of(sums / times.taken_s.size), float(times.taken_s.size), span)
     share = bounds_of_share(level, effective, CHANCE, BLOCKS - 1)
     low, high = curve.at(share.low), curve.at(share.high)
     if share.high > 1 - 0.5 / effective or not np.isfinite(high):
@@ -196,13 +235,13 @@ def _trials(share: float, variance: float, total: float, span: Span, kept: float
     return max(1.0, min(shown, total, independent(span.relaxations, share, span.tail) / kept))
 
 
-def least_variance(influence: Floats, looks: float) -> float:
-    """The variance of an estimate to which the values (n,) add `influence`, in order of time, if crowds
+def least_variance(influence: Values, looks: float, count: int) -> float:
+    """The variance of an estimate to which so many values add `influence`, in order of time, if crowds
     decided what neighbours have in common of them (`persistence`) and a run told as much of that as so many
     independent `looks`, LOOKS a relaxation time of a mean: what a run without a rare crowd does not show."""
-    kept = persistence(influence[influence != 0])
-    worth = min(float(influence.size), looks / kept)
-    return float((influence**2).sum()) * influence.size / max(1.0, worth)
+    kept = _persistence(stretches(influence, count, lambda values, _: values != 0, BLOCKS, MOST_LOOKED_AT))
+    worth = min(float(count), looks / kept)
+    return total(lambda places: influence(places) ** 2, count) * count / max(1.0, worth)
 
 
 def persistence(values: Floats) -> float:
@@ -212,21 +251,21 @@ def persistence(values: Floats) -> float:
     Three times the largest correlation at lags 1 to LAGS, less what chance makes of it; 1 where nearly all
     are the same, since what is rare does not show how it comes. Of very many values by ten pieces of them.
     """
-    if values.size > MOST_LOOKED_AT:
-        each = MOST_LOOKED_AT // BLOCKS
-        pieces = [piece[:each] for piece in np.array_split(values, BLOCKS)]
-    else:
-        pieces = [values]
-    squares = [piece**2 for piece in pieces]
-    total = float(sum(square.sum() for square in squares))
-    fourth = float(sum((square**2).sum() for square in squares))
-    if fourth <= 0 or total**2 < LEAST_UNLIKE * fourth:
-        return 1.0
-    shared = max(
-        sum(float((piece[lag:] * piece[:-lag]).sum()) for piece in pieces) for lag in range(1, LAGS + 1)
+    everything = np.ones(values.size, dtype=bool)
+    return _persistence(
+        stretches(floats(values), values.size, lambda _, at: everything[at], BLOCKS, MOST_LOOKED_AT)
     )
-    error = 1 / np.sqrt(sum(piece.size for piece in pieces))
-    return float(min(1.0, 3 * max(shared / total - error, error / 2)))
+
+
+def _persistence(parts: list[Floats]) -> float:
+    squares = [part**2 for part in parts]
+    whole = float(sum(square.sum() for square in squares))
+    fourth = float(sum((square**2).sum() for square in squares))
+    if fourth <= 0 or whole**2 < LEAST_UNLIKE * fourth:
+        return 1.0
+    shared = max(sum(float((part[lag:] * part[:-lag]).sum()) for part in parts) for lag in range(1, LAGS + 1))
+    error = 1 / np.sqrt(sum(part.size for part in parts))
+    return float(min(1.0, 3 * max(shared / whole - error, error / 2)))
 
 
 def alike(sums: Floats) -> str | None:

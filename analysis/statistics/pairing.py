@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.clusters import Clusters, Floats, Spread, clusters
+from analysis.statistics.cells import Floats
+from analysis.statistics.clusters import Clusters, Spread, clusters
 from sim.errors import BadInput
 
 SAME = ("request_id", "arrived_at_s", "sample_id")

@@ -4,15 +4,16 @@ A percentile is the shortest time in which at least that share of the requests t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from analysis.statistics.clusters import LEVEL, student
+from analysis.statistics.pieces import pieces
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,13 +28,13 @@ LEAST_INDEPENDENT = {0.99: 100.0}  # requests; with fewer there is no such perce
 class Latencies:
     """How long the requests of one run took.
 
-    arrived_at_s (n,); taken_s (n,): inf where a request ended without an answer, NaN where it is still open
-    at `end_s`, which tells only that it takes longer than that. relaxations: how many relaxation times of
-    the server the run lasts, inf where requests do not meet there.
+    arrived_at_s (n,); taken_s (n,), of single precision, too: inf where a request ended without an answer,
+    NaN where it is still open at `end_s`, which tells only that it takes longer than that. relaxations: how
+    many relaxation times of the server the run lasts, inf where requests do not meet there.
     """
 
     arrived_at_s: Floats
-    taken_s: Floats
+    taken_s: NDArray[Any]
     end_s: float
     relaxations: float = np.inf
 
@@ -50,6 +51,14 @@ class Latencies:
         """How long each has taken so far at least, (n,)."""
         return np.where(np.isnan(self.taken_s), self.end_s - self.arrived_at_s, self.taken_s)
 
+    def waits_at_most(self, limit_s: float) -> Mask:
+        """Which of `waited_s` are within a limit, (n,)."""
+        found = np.empty(self.taken_s.size, dtype=bool)
+        for places in pieces(found.size):
+            part = replace(self, arrived_at_s=self.arrived_at_s[places], taken_s=self.taken_s[places])
+            found[places] = part.waited_s <= limit_s
+        return found
+
     def independent(self, share: float) -> float:
         """As how many independent requests they tell at most of a share."""
         return min(float(self.taken_s.size), independent(self.relaxations, share))
@@ -58,7 +67,7 @@ class Latencies:
         """How many were answered within the limit, of how many of which that is known for certain: those
         that arrived at least the limit before the end."""
         known = self.arrived_at_s <= self.end_s - limit_s
-        return int((self.taken_s[known] <= limit_s).sum()), int(known.sum())
+        return int((self.taken_s[known] <= np.float64(limit_s)).sum()), int(known.sum())
 
 
 def independent(relaxations: float, share: float, tail: float = 1.0) -> float:
@@ -72,11 +81,11 @@ def independent(relaxations: float, share: float, tail: float = 1.0) -> float:
 
 
 def latencies(
-    arrived_at_s: Floats, taken_s: Floats, is_open: Mask, end_s: float, relaxations: float = np.inf
+    arrived_at_s: Floats, taken_s: NDArray[Any], is_open: Mask, end_s: float, relaxations: float = np.inf
 ) -> Latencies:
     """Of requests whose time is NaN where they have no answer (n,); `is_open`: and may still get one."""
     missing = np.isnan(taken_s)
-    taken = np.where(missing & ~is_open, np.inf, taken_s.astype(np.float64))
+    taken = np.where(missing & ~is_open, taken_s.dtype.type(np.inf), taken_s)
     return Latencies(np.asarray(arrived_at_s, dtype=np.float64), taken, end_s, relaxations)
 
 
@@ -103,9 +112,10 @@ def curve_of(runs: Sequence[Latencies]) -> Curve:
     What is open is censored at the end of its run: the product-limit estimate (Kaplan and Meier 1958), which
     is the sample's own distribution where nothing is open.
     """
-    taken = np.concatenate([np.zeros(0), *(run.taken_s for run in runs)])
-    instants, ends = np.unique(taken[np.isfinite(taken)], return_counts=True)
-    is_open = np.isnan(taken)
+    every = [run.taken_s for run in runs]
+    taken = every[0] if len(every) == 1 else np.concatenate([np.zeros(0), *every])
+    values, ends = np.unique(taken[np.isfinite(taken)], return_counts=True)
+    instants, is_open = values.astype(np.float64), np.isnan(taken)
     if not is_open.any():
         reached = np.cumsum(ends) / max(1, taken.size)
         return Curve(instants, reached, np.inf if taken.size else np.nan)

@@ -69,7 +69,9 @@ def _compare(traffic: Traffic, group: dict[str, Any], spans: list[tuple[float, f
     among = inside & np.asarray(requests["group"] == name) & traffic.held_out
     if among.sum() < LEAST_REQUESTS:
         return []
-    clients = traffic.run.clients.set_index("client_id")["held_out_accuracy"]
+    clients = traffic.run.of_clients("client_id", "held_out_accuracy").set_index("client_id")[
+        "held_out_accuracy"
+    ]
     alone = clients.reindex(requests["client_id"].to_numpy()[among]).mean()
     correct = traffic.correct[among]
     simulated = mean_of(correct) if traffic.run.is_graded else share_of(int(correct.sum()), int(among.sum()))

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from analysis.metrics.validity import LEAST_CLIENTS
-from analysis.statistics.clusters import LEAST_SAMPLES, _by_cluster, _shape_of, clusters, wilson
+from analysis.statistics.clusters import LEAST_SAMPLES, clusters, wilson
+from analysis.statistics.leverage import by_cluster, shape_of
 
 Columns = tuple[np.ndarray, ...]
 
@@ -95,15 +96,14 @@ def test_how_far_groups_lie_apart_is_no_chance() -> None:
 
 def test_unequal_clusters_count_as_fewer() -> None:
     """Of equal ones the degrees of freedom are their number less one."""
-    client, values = np.arange(12), np.random.default_rng(13).normal(size=12)
-    stratum = np.zeros(12, dtype=np.int64)
-    alike, unlike = (
-        _by_cluster(values, client, stratum, _shape_of(sizes, client, stratum))
+    values, stratum = np.random.default_rng(13).normal(size=12), np.zeros(12, dtype=np.int64)
+    (variance, freedom), (_, fewer) = (
+        by_cluster(values, stratum, shape_of(sizes, stratum))
         for sizes in (np.ones(12), 1 / np.arange(1.0, 13))
     )
-    assert alike.freedom == pytest.approx(11)
-    assert alike.variance == pytest.approx((values**2).sum() * 12 / 11)
-    assert unlike.freedom < 7
+    assert freedom == pytest.approx(11)
+    assert variance == pytest.approx((values**2).sum() * 12 / 11)
+    assert fewer < 7
 
 
 def test_repeating_requests_does_not_narrow_the_interval() -> None:
@@ -133,7 +133,8 @@ def test_variance_by_hand() -> None:
     by_client = (u[:3].sum() ** 2 + u[3:].sum() ** 2) * 2 / 1
     by_base = sum((u[k] + u[k + 3]) ** 2 for k in range(3)) * 3 / 2
     cells = clusters(client, base)
-    spread = cells.spread(cells.influence(values, np.ones(6)), np.ones(6))
+    influence = (cells.sums(values) - values.mean() * cells.sums(np.ones(6))) / 6
+    spread = cells.spread(influence, np.ones(6))
     assert spread.variance == pytest.approx(by_client + by_base - (u**2).sum())
     assert spread.freedom == max(1.0, spread.variance**2 / (by_client**2 / 1 + by_base**2 / 2))
 

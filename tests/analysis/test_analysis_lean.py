@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.run_folder.files import refuse_gaps
-from analysis.run_folder.lean_requests import Filled
+from analysis.run_folder.filled import Filled
 from analysis.statistics.clusters import clusters
 from sim.errors import BadInput
 

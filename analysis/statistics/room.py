@@ -1,0 +1,74 @@
+"""Room for the columns of many requests: files without a name, of which memory holds what was looked at last.
+Below everything that keeps a number per request; small arrays lie in memory as ever."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterable
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import DTypeLike, NDArray
+
+from analysis.statistics.pieces import pieces
+
+LARGE = 2**22  # bytes
+
+
+def room(count: int, kind: DTypeLike) -> NDArray[Any]:
+    """An array (count,) to be written: from `LARGE` bytes on in a file that goes with it, below the system's
+    folder for such (`TMPDIR`); in memory where that has no room."""
+    size = count * np.dtype(kind).itemsize
+    if size < LARGE or not hasattr(os, "posix_fallocate"):
+        return np.empty(count, kind)
+    try:
+        with TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and not when it is written
+            return np.frombuffer(mmap.mmap(file.fileno(), size), kind)
+    except OSError:
+        return np.empty(count, kind)
+
+
+def taken(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """`values[places]`, (k,), with room for it."""
+    return laid_down(lambda piece: values[places[piece]], places.size, values.dtype)
+
+
+def laid_down(values: Callable[[slice], NDArray[Any]], count: int, kind: DTypeLike) -> NDArray[Any]:
+    """So many values, piece by piece, with room for them."""
+    found = room(count, kind)
+    for piece in pieces(count):
+        found[piece] = values(piece)
+    let_go([found])
+    return found
+
+
+def let_go(arrays: Iterable[NDArray[Any]]) -> None:
+    """What lies in files need not be in memory until somebody looks at it again."""
+    for one in files_of(arrays):
+        one.madvise(mmap.MADV_DONTNEED)
+
+
+def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
+    """The columns of a frame as they lie there, of names their codes."""
+    arrays = (frame[name].array for name in frame)
+    return [
+        array.codes if isinstance(array, pd.Categorical) else array.to_numpy(copy=False) for array in arrays
+    ]
+
+
+def files_of(arrays: Iterable[NDArray[Any]]) -> list[mmap.mmap]:
+    """The files in which some of the arrays lie."""
+    found = []
+    for array in arrays:
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, memoryview):
+            owner = owner.obj
+        if isinstance(owner, mmap.mmap):
+            found.append(owner)
+    return found

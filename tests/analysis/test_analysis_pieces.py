@@ -1,0 +1,158 @@
+"""Numbers of many requests: found piece by piece, of columns that lie in files, and the same as of few."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import analysis
+from analysis.metrics import by_client
+from analysis.metrics.summary import summarise
+from analysis.run_folder import filled, per_request
+from analysis.run_folder.run import load_run
+from analysis.run_folder.traffic import traffic_of
+from analysis.statistics import cells, pieces, room
+from analysis.statistics import clusters as by_clusters
+from analysis.statistics.clusters import clusters
+from analysis.statistics.in_time import Span, mean_in_time, share_in_time
+from analysis.statistics.leverage import shape_of
+
+Finished = tuple[Path, dict[str, Any]]
+CUTTING = (by_client, by_clusters, cells, filled, per_request, pieces)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of 1,000, and every column in a file."""
+    for module in CUTTING:
+        monkeypatch.setattr(module, "AT_ONCE", 1000)
+    monkeypatch.setattr(room, "LARGE", 1)
+
+
+def close(one: Any, other: Any, where: str = "") -> None:
+    """Fails where two values differ by more than the order of a sum."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            close(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for place, (first, second) in enumerate(zip(one, other, strict=True)):
+            close(first, second, f"{where}.{place}")
+    elif isinstance(one, float) and isinstance(other, float):
+        assert one == pytest.approx(other, rel=1e-8, abs=1e-12), where
+    else:
+        assert one == other, where
+
+
+@pytest.mark.usefixtures("small")
+def test_a_summary_in_pieces_is_the_summary(finished: Finished) -> None:
+    close(json.loads(json.dumps(summarise(load_run(finished[0])))), finished[1])
+
+
+@pytest.mark.usefixtures("small")
+def test_columns_of_many_requests_lie_in_files_and_come_back(finished: Finished) -> None:
+    traffic = traffic_of(load_run(finished[0]))
+    columns = [*room.columns_of(traffic.everything), *traffic.clusters.arrays]
+    assert len(room.files_of(columns)) == len(columns)
+    before = [column.copy() for column in columns]
+    traffic.let_go()
+    for column, kept in zip(columns, before, strict=True):
+        np.testing.assert_array_equal(column, kept)
+
+
+def test_columns_of_few_requests_lie_in_memory(finished: Finished) -> None:
+    traffic = traffic_of(load_run(finished[0]))
+    assert room.files_of([*room.columns_of(traffic.everything), *traffic.clusters.arrays]) == []
+
+
+def test_a_full_disk_leaves_columns_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(room, "LARGE", 1)
+    monkeypatch.setattr(room.os, "posix_fallocate", full)
+    found = room.room(10, np.int32)
+    assert found.size == 10
+    assert room.files_of([found]) == []
+
+
+def peak_bytes_a_request(n: int) -> float:
+    """What one share of n requests, of as many cells, takes while it is found."""
+    draw = np.random.default_rng(0)
+    found = clusters(np.arange(n) % (n // 100), draw.integers(0, 2000, n))
+    hits, among = draw.random(n) < 0.3, draw.random(n) < 0.5
+    found.share(hits, among)  # what is kept of the mask is there
+    found._last.clear()
+    tracemalloc.start()
+    found.share(hits, among)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / n
+
+
+def test_a_share_of_many_requests_takes_few_bytes_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks, what grows by requests is what half of them contribute; in one block it is everything."""
+    whole = peak_bytes_a_request(100_000)
+    for module in CUTTING:
+        monkeypatch.setattr(module, "AT_ONCE", 4000)
+    in_blocks = peak_bytes_a_request(100_000)
+    assert in_blocks < 20
+    assert whole > 1.5 * in_blocks
+
+
+@pytest.mark.usefixtures("small")
+def test_a_mean_over_blocks_of_cells_is_that_over_all() -> None:
+    draw = np.random.default_rng(1)
+    client, base, values = draw.integers(0, 300, 5000), draw.integers(0, 80, 5000), draw.normal(size=5000)
+    group, among = client % 3, draw.random(5000) < 0.6
+    found = clusters(client, base, group)
+    assert len(found.blocks) > 3
+    told = found.mean(values, among)
+    variance = found.client_variance(np.where(among, values, 0.0), among)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in CUTTING:
+            patch.setattr(module, "AT_ONCE", 10**6)
+        once = clusters(client, base, group)
+        close(told, once.mean(values, among))
+        assert variance == pytest.approx(once.client_variance(np.where(among, values, 0.0), among))
+        influence = once.sums(np.where(among, values - values[among].mean(), 0.0)) / among.sum()
+        assert variance == pytest.approx(once.variance_between_clients(influence, once.sums(among)))
+
+
+def test_kinds_of_clusters_stand_for_their_members() -> None:
+    """Whole numbers are looked up by kind, others one by one."""
+    draw = np.random.default_rng(2)
+    held, stratum = draw.integers(0, 6, 400) * 1.0, draw.integers(0, 3, 400)
+    by_kind, one_by_one = shape_of(held, stratum), shape_of(held / 7, stratum)
+    np.testing.assert_array_equal(by_kind.there, one_by_one.there)
+    np.testing.assert_allclose(by_kind.scaled, one_by_one.scaled)
+    np.testing.assert_allclose(by_kind.freedom, one_by_one.freedom)
+
+
+def never() -> float:
+    raise AssertionError("asked for, though there is no interval")
+
+
+def test_a_variance_is_found_only_where_there_is_an_interval() -> None:
+    at_s, values = np.arange(1000.0), np.random.default_rng(3).integers(0, 2, 1000) * 1.0
+    refused = Span(0, 1000, 1.0, against="2 outages: too few")
+    for within in (mean_in_time, share_in_time):
+        assert within(values, np.ones(1000), at_s, refused, never).why == "2 outages: too few"
+        with pytest.raises(AssertionError, match="asked for"):
+            within(values, np.ones(1000), at_s, Span(0, 1000, 1.0), never)
+
+
+def test_laws_read_the_columns_of_clients_that_they_need(finished: Finished) -> None:
+    run = load_run(finished[0])
+    asked = run.of_clients("client_id", "held_out_accuracy")
+    assert list(asked) == ["client_id", "held_out_accuracy"]
+    assert asked.equals(run.clients[["client_id", "held_out_accuracy"]])
+    summary = analysis.summarise(other := load_run(finished[0]))
+    assert summary["predictions"]
+    assert "clients" not in other.__dict__, "all their columns were read"
