@@ -173,7 +173,7 @@ def _among(values: NDArray[Any], names: NDArray[Any] | None) -> tuple[int, NDArr
     if names is None:
         found, code = numbered(values)
         return found.size, code
-    known = np.unique(names)
+    known, _ = numbered(names)  # np.unique is slow with many distinct numbers, unless it has to sort
     return known.size, np.searchsorted(known, values)
 
 

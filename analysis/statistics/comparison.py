@@ -16,6 +16,7 @@ from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.parts import arrived, of_whom
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
+from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import LEAST_SAMPLES
 from analysis.statistics.in_time import BLOCKS, LOOKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
@@ -241,7 +242,7 @@ def _by_clients_and_samples(
     parts = []
     for measured, cells in ((first, pairing.base), (second, pairing.other)):
         _, wholes = measured.sums(measure)
-        if np.unique(cells.base[cells.cell[wholes > 0]]).size < LEAST_SAMPLES:
+        if numbered(cells.base[cells.cell[wholes > 0]])[0].size < LEAST_SAMPLES:
             return {"why": f"fewer than {LEAST_SAMPLES} distinct samples"}
         parts.append((cells.sums(measured.influence(measure)), cells.sums(wholes)))
     (before, sizes), (after, other_sizes) = parts
