@@ -57,4 +57,4 @@ def validate_all(combined: Sequence[Any], progress: Reporter) -> None:
             validate(variant.scenario)
         except BadInput as error:
             where = ", ".join(f"{path}={shown(value)}" for path, value in variant.chosen.items())
-            raise BadInput(f"{error} (where {where})" if where else str(error)) from None
+            raise error.told(after=f" (where {where})" if where else "") from None

@@ -59,7 +59,7 @@ def read_for(scenario: str, changes: list[str] | None, seed: int | None, for_s: 
     try:
         return read(scenario, [*(changes or []), f"horizon_s={for_s!r}"], seed)
     except BadInput as error:
-        raise BadInput(f"--for {for_s:g}: {error}") from None
+        raise error.told(f"--for {for_s:g}: ") from None
 
 
 @app.command()

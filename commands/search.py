@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.metrics.measures import is_in_time
+from analysis.metrics.measures import MEASURES, is_in_time
 from analysis.reports.cell_table import evidence_of, lasts, metric_of, path_of, require_metric
 from analysis.run_folder.latencies import level_of
 from analysis.statistics.capacity import (
@@ -160,10 +160,15 @@ def slos_of(written: Sequence[str], confidence: float) -> list[Slo]:
 
 
 def _in_seconds_and_shares(written: str) -> str:
-    """`latency.p95<=200ms` as `latency.p95<=0.2`, `accuracy>=80%` as `accuracy>=0.8`; else as it is."""
+    """`latency.p95<=200ms` as `latency.p95<=0.2`, `accuracy>=80%` as `accuracy>=0.8`; else as it is, as where
+    the number is none of seconds, or no share."""
     metric, sign, limit = re.fullmatch(r"(?s)(.*?)(<=|>=|$)(.*)", written).groups()  # type: ignore[union-attr]
-    share = re.fullmatch(r"\s*([\d.]+)\s*%\s*", limit)
-    return f"{metric}{sign}{share[1]}e-2" if share else f"{metric}{sign}{seconds(limit)}"
+    known = MEASURES.get(metric.strip().replace(".", "_"))
+    is_time = any(part.endswith("_s") for part in metric.split(".")) if known is None else known.unit == "s"
+    share = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*%\s*", limit)
+    if share and known is not None and known.unit == "share":
+        return f"{metric}{sign}{float(share[1]) / 100!r}"
+    return f"{metric}{sign}{seconds(limit)}" if is_time else written
 
 
 def searched(runs: Runs, slos: Sequence[Slo], confidence: float, seeds: int) -> Found:

@@ -15,6 +15,10 @@ class BadInput(Exception):
     def __str__(self) -> str:
         return "\n".join(map(str, self.args))
 
+    def told(self, before: str = "", after: str = "") -> BadInput:
+        """The same with words before and behind each line."""
+        return BadInput(*(f"{before}{line}{after}" for line in self.args))
+
 
 class RunFailed(Exception):
     """A run broke in a named stage (exit code 1).

@@ -16,6 +16,7 @@ import pytest
 from here import called
 
 from commands.search import slos_of
+from sim.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -274,6 +275,9 @@ def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
 def test_the_limit_of_an_slo_may_be_said_as_people_say_it():
     said = slos_of(["latency.p95<=200ms", "latency.mean >= 1min", "accuracy >= 80 %", "risk<=.3"], 0.95)
     assert [slo.limit for slo in said] == [0.2, 60.0, 0.8, 0.3]
+    for wrong in ("latency.p95<=80%", "accuracy>=200ms", "risk<=30%"):
+        with pytest.raises(BadInput, match=f"^--meet {re.escape(wrong)}: must be METRIC"):
+            slos_of([wrong], 0.95)
 
 
 def test_every_mistake_has_a_line_of_its_own_on_the_terminal(tmp_path):
@@ -282,3 +286,13 @@ def test_every_mistake_has_a_line_of_its_own_on_the_terminal(tmp_path):
     first, second = reported.stderr.splitlines()
     assert first == "--set seed: -1 is not allowed: must be greater than or equal to 0"
     assert second.startswith("--set nope: unknown key: ")
+
+
+def test_each_mistake_of_a_cell_says_of_which(tmp_path):
+    asked = (ROOT / "scenarios/smoke.yaml").read_text()
+    (tmp_path / "bad.yaml").write_text(re.sub(r"(?m)^horizon_s:.*$", "horizon_s: -1", asked) + "nope: 1\n")
+    reported = called(tmp_path, "sweep", "bad.yaml", "--vary", "costs.c_e=0.1,0.2")
+    assert reported.returncode == 2
+    lines = reported.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.endswith(" (where costs.c_e=0.1)") for line in lines)

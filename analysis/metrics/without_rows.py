@@ -44,6 +44,8 @@ def without_rows(traffic: Traffic, sections: dict[str, Callable[[Traffic], Any]]
     found["intervals"] |= by_time
     if has_own_work(run):
         found["load"] |= {"offered": None}
+    for queue in (found.get("queues") or {}).values():  # who asked which server, rows alone tell
+        queue["offered"] = None
     counted, arrived = sums.requests(), int(run.timeline["arrivals"].sum())
     found["run"] |= {
         "clients": sum(int(group["clients"]) for group in run.groups.values()),

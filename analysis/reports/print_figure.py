@@ -37,7 +37,9 @@ def print_figure(
     if match is None:
         raise BadInput(f"--width {width}: must be inches, for instance 3.33in")
     run, width_in = load_run(path), float(match[1])
-    drawings, by_law = drawings_of(run), read_json(path / "summary.json").get("predictions", [])
+    drawings, by_law = drawings_of(run), []
+    if name not in drawings:
+        by_law = read_json(path / "summary.json").get("predictions", [])
     known = [*drawings, *[PREDICTIONS] * bool(by_law)]
     if name not in known:
         near = get_close_matches(name, known, n=1)

@@ -35,12 +35,13 @@ SERVER_COLUMNS_LONG = (
 
 
 def of_servers(summary: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row per server; none where there is one, or more than MOST."""
+    """A row per server; none where there is one, or more than MOST, or no rows tell who asked which."""
     parts = summary.get("servers") or {}
     queues = summary.get("queues") or {}
-    return [_row(name, parts[name]["whole_run"], one) for name, one in queues.items() if name in parts] * (
-        1 < len(queues) <= MOST
-    )
+    asked = {name: parts[name]["whole_run"] for name in queues if name in parts}
+    if not 1 < len(queues) <= MOST:
+        return []
+    return [_row(name, one, queues[name]) for name, one in asked.items() if one["requests"] is not None]
 
 
 def _row(name: str, asked: dict[str, Any], queue: dict[str, Any]) -> tuple[str, ...]:

@@ -271,7 +271,7 @@ def _money(summary: Summary) -> list[tuple[str, str]]:
     """What was spent of budgets in money, and what servers cost; nothing where nothing has a price."""
     spent, money = summary["cost"]["spend"], summary.get("money")
     rows = [] if spent is None else [("spent of budgets in money", number(spent))]
-    if money is not None:
+    if money is not None and None not in (money["calls_usd"], money["replicas_usd"]):
         paid = money["calls_usd"] + money["replicas_usd"]
         each = number(money["usd_per_1000_answers"])
         rows.append(("servers, USD / 1,000 answers", f"{number(paid)} / {each}"))

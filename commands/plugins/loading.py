@@ -84,7 +84,7 @@ def _execute(module: types.ModuleType, path: str, text: str) -> None:
     try:
         exec(compile(text, path, "exec"), module.__dict__)
     except BadInput as error:
-        raise BadInput(f"--plugin {path}: {error}") from None
+        raise error.told(f"--plugin {path}: ") from None
     except SyntaxError as error:
         raise BadInput(f"--plugin {path}:{error.lineno}: {error.msg}") from None
     except (Exception, SystemExit) as error:

@@ -407,7 +407,6 @@ def test_a_difference_that_leaves_out_zero_is_not_written_as_zero() -> None:
     assert cell == "+0.00004 ±0.00002 *"
 
 
-@pytest.mark.filterwarnings("error")
 def test_policies_whose_curves_are_the_same_are_one_line_with_both_names() -> None:
     at_s, curve = np.arange(5.0), np.arange(10.0).reshape(2, 5)
     panels = [
@@ -434,6 +433,7 @@ def test_the_last_instant_of_a_narrow_figure_is_not_cut(horizon_s: float) -> Non
         assert figure.axes[-1].xaxis.get_tightbbox().x1 <= figure.bbox.x1
 
 
+@pytest.mark.filterwarnings("error")
 def test_heat_maps_fit_a_phone_each_with_its_own_bar(table: pd.DataFrame) -> None:
     """In one column of panels every bar stands right beside its map, and no two maps overlap."""
     crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])

@@ -243,3 +243,16 @@ def test_what_each_server_was_asked_and_cost_is_told_at_the_end_of_a_run(play: P
     ]
     assert line.split()[-4:] == list(rows["edge"][-4:])
     assert "servers, USD / 1,000 answers" in text.getvalue()
+
+
+@pytest.mark.usefixtures("plain_pictures")
+def test_a_run_without_rows_does_not_say_who_asked_which_server(play: Play) -> None:
+    """Nor what they were paid in all, and its summary and its page are whole."""
+    run = play(edge={"usd_per_replica_s": 0.01}, detail="none")
+    summary = analysis.finish(run.path)
+    assert of_servers(summary) == []
+    assert {one["offered"] for one in summary["queues"].values()} == {None}
+    text = io.StringIO()
+    Console(file=text, width=80).print(summary_table(summary))
+    assert "USD" not in text.getvalue()
+    assert "Server by server" not in (run.path / "report.html").read_text()

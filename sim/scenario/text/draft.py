@@ -64,15 +64,15 @@ def complaint(draft: Draft, findings: Iterable[Finding]) -> list[str]:
     misspelt = {one.path[:-1] for one in found if one.sentence.startswith(UNKNOWN)}
     told = [one for one in found if not (is_absence(one) and one.path[:-1] in misspelt)]
     told.sort(key=lambda one: (is_absence(one), draft.origin(one.path).order))
-    once = {(draft.origin(one.path).label, one.sentence): one for one in reversed(told)}
-    told = [one for one in told if not _is_option(draft, one) or one in once.values()]
+    once = {(draft.origin(one.path).label, _in_all(one.path), one.sentence): one for one in reversed(told)}
+    told = list(reversed(once.values()))
     rest = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
     return [_line(draft, one) for one in told[:MOST_TOLD]] + rest
 
 
-def _is_option(draft: Draft, finding: Finding) -> bool:
-    """Whether it is about an override, which may stand for several groups and is told once."""
-    return draft.origin(finding.path).label.startswith("--")
+def _in_all(path: Path) -> Path:
+    """A path without the place of the group: what is written once may stand for several, and is told once."""
+    return (*path[:1], *path[2:]) if path[:1] == ("fleet",) else path
 
 
 def _line(draft: Draft, finding: Finding) -> str:
@@ -80,7 +80,7 @@ def _line(draft: Draft, finding: Finding) -> str:
     label = draft.origin(finding.path).label
     named = name_path(draft.value, finding.path)
     # An override that names the very path need not say it twice.
-    is_said = not named or (_is_option(draft, finding) and label.split()[-1].lstrip("-") == named)
+    is_said = not named or (label.startswith("--") and label.split()[-1].lstrip("-") == named)
     return f"{label}: {finding.sentence}" if is_said else f"{label}: {named}: {finding.sentence}"
 
 

@@ -100,10 +100,10 @@ def changed(draft: Draft, changes: Sequence[Change], folder: Path | None = None)
         return check(draft)
     except BadInput as error:
         labels = [one.origin.label for one in changes]
-        if not changes or str(error).startswith(tuple(labels)):
+        if not changes or all(str(line).startswith(tuple(labels)) for line in error.args):
             raise
         where = ", ".join(f"{one.path}={show(one.value)}" for one in changes)
-        raise BadInput(f"{error} (where {where})") from None
+        raise error.told(after=f" (where {where})") from None
 
 
 def with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:

@@ -147,3 +147,12 @@ def test_what_helps_first_comes_first(complaint: Callable[..., str], example_tex
     right = "target: {kind: replicas, count: 1}}"
     line = complaint(example_text.replace(right, "kind: replicas, replicas: [0, 1]}"))
     assert "outages.1.kind: unknown key: did you mean target: {kind: replicas}?" in line
+
+
+def test_two_mistakes_in_one_override_are_two_and_one_in_all_groups_is_one(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    both = complaint(example_text, "server.service={kind: affine, base_s: -1, per_item_s: -1}").split("\n")
+    assert [line.split(": ")[1] for line in both] == ["server.service.base_s", "server.service.per_item_s"]
+    (alone,) = complaint(example_text, "fleet.*.clients=-1").split("\n")
+    assert "-1 is not allowed" in alone
