@@ -54,7 +54,7 @@ class Scenario:
 
     @cached_property
     def document(self) -> Document:
-        """The scenario, read and resolved: every key with its value. Raises BadInput, in one line."""
+        """The scenario, read and resolved: every key with its value. Raises BadInput, a line each mistake."""
         load_installed()
         return read(self.source, self.changes)
 
@@ -73,7 +73,7 @@ class Scenario:
         return write(self.document)
 
     def check(self) -> Scenario:
-        """Returns it if it can be run. Raises BadInput, in one line, if not; trains and simulates nothing."""
+        """Returns it if it can be run; trains and simulates nothing. Raises BadInput, a line each mistake."""
         from agents.checks import validate  # noqa: PLC0415  (torch takes seconds to load)
 
         validate(self.document)

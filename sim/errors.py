@@ -1,5 +1,5 @@
 """The two ways in which L2H Fleet refuses to go on, both safe to pickle.
-Raised anywhere; caught only by the command line, which turns them into one line and an exit code."""
+Raised anywhere; caught only by the command line, which turns them into lines and an exit code."""
 
 from __future__ import annotations
 

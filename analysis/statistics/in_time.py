@@ -186,7 +186,7 @@ def share_in_time(
     sums = span.sums(lambda places: (hit(places) - value) * inside(places) / asked, at_s)
     if (why := alike(sums)) is not None:
         return Interval(value, np.nan, np.nan, why)
-    kept = _persistence(
+    kept = persistence(
         stretches(
             lambda places: hit(places) - value,
             among.size,
@@ -239,25 +239,18 @@ def least_variance(influence: Values, looks: float, count: int) -> float:
     """The variance of an estimate to which so many values add `influence`, in order of time, if crowds
     decided what neighbours have in common of them (`persistence`) and a run told as much of that as so many
     independent `looks`, LOOKS a relaxation time of a mean: what a run without a rare crowd does not show."""
-    kept = _persistence(stretches(influence, count, lambda values, _: values != 0, BLOCKS, MOST_LOOKED_AT))
+    kept = persistence(stretches(influence, count, lambda values, _: values != 0, BLOCKS, MOST_LOOKED_AT))
     worth = min(float(count), looks / kept)
     return total(lambda places: influence(places) ** 2, count) * count / max(1.0, worth)
 
 
-def persistence(values: Floats) -> float:
-    """At most what share of the variance of values of mean zero (n,), in order of time, neighbours have in
-    common: near 1 of what a crowd decides, near 0 of what a policy, sample or client does; never 0.
+def persistence(parts: list[Floats]) -> float:
+    """At most what share of the variance of values of mean zero, in order of time, neighbours have in common:
+    near 1 of what a crowd decides, near 0 of what a policy, sample or client does; never 0.
 
     Three times the largest correlation at lags 1 to LAGS, less what chance makes of it; 1 where nearly all
-    are the same, since what is rare does not show how it comes. Of very many values by ten pieces of them.
+    are the same, since what is rare does not show how it comes. parts: the `stretches` of them.
     """
-    everything = np.ones(values.size, dtype=bool)
-    return _persistence(
-        stretches(floats(values), values.size, lambda _, at: everything[at], BLOCKS, MOST_LOOKED_AT)
-    )
-
-
-def _persistence(parts: list[Floats]) -> float:
     squares = [part**2 for part in parts]
     whole = float(sum(square.sum() for square in squares))
     fourth = float(sum((square**2).sum() for square in squares))

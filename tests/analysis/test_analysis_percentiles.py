@@ -169,9 +169,9 @@ def test_what_crowds_do_not_decide_has_an_interval_by_requests() -> None:
     assert cost.high - cost.low < 0.1 * 2 * by_requests
     crowds = np.repeat(rng.integers(0, 2, n // 150) * 1.0, 150)
     rare = (np.arange(n) % 1000 == 0) * 1.0
-    assert [persistence(values - values.mean()) for values in (crowds, rare)] == [1.0, 1.0]
-    assert 0 < persistence(coins - 0.5) < 0.05
-    assert persistence(np.tile(crowds - 0.5, 10)) == 1.0, "of many only pieces are looked at"
+    assert [persistence([values - values.mean()]) for values in (crowds, rare)] == [1.0, 1.0]
+    assert 0 < persistence([coins - 0.5]) < 0.05
+    assert persistence([crowds - 0.5] * 10) == 1.0, "of many only pieces are looked at"
 
 
 def test_relaxation_time_by_hand() -> None:

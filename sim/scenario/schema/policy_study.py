@@ -71,7 +71,7 @@ def is_study(source: str) -> bool:
 def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
     """The study in a file or of that shipped name, every policy's scenario checked; `overrides` hold for all.
 
-    Raises BadInput, one line, for what is no study, for policies that come to the same scenario, and for
+    Raises BadInput for what is no study, for policies that come to the same scenario, and for
     policies whose runs would not share their traffic.
     """
     path = locate(source, STUDIES)

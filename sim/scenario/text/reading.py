@@ -1,4 +1,4 @@
-"""Reading a scenario: from a file or a shipped name to a checked `Scenario`, or one line that says why not.
+"""Reading a scenario: from a file or a shipped name to a checked `Scenario`, or a line for each mistake.
 The first stage of every run; nothing is written and nothing is drawn here."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read(source: str | Path, overrides: Sequence[str] = (), seed: int | None = N
     folder; the scenario holds absolute ones, so that its copy in a run folder reads the same files. Which
     folders it may name, says `sim.scenario.text.places`.
 
-    Raises `BadInput` with one line naming the place, the path, the value and the rule.
+    Raises `BadInput` with a line for each mistake, naming the place, the path, the value and the rule.
     """
     return check(changed_draft(source, overrides, seed))
 
