@@ -6,6 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterable
+from math import inf
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -16,20 +17,33 @@ from numpy.typing import DTypeLike, NDArray
 from analysis.statistics.pieces import pieces
 
 LARGE = 2**22  # bytes
+SPARE = 40  # open files that are left to others, of those that a process may have
 
 
 def room(count: int, kind: DTypeLike) -> NDArray[Any]:
     """An array (count,) to be written: from `LARGE` bytes on in a file that goes with it, below the system's
-    folder for such (`TMPDIR`); in memory where that has no room."""
+    folder for such (`TMPDIR`); in memory where that has no room, or few more files may be open."""
     size = count * np.dtype(kind).itemsize
     if size < LARGE or not hasattr(os, "posix_fallocate"):
         return np.empty(count, kind)
     try:
         with TemporaryFile() as file:
+            next_free = os.dup(file.fileno())  # the number that the mapping takes
+            os.close(next_free)
+            if next_free + SPARE > _most_files():
+                return np.empty(count, kind)
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and not when it is written
             return np.frombuffer(mmap.mmap(file.fileno(), size), kind)
     except OSError:
         return np.empty(count, kind)
+
+
+def _most_files() -> float:
+    """How many files this process may have open."""
+    import resource  # noqa: PLC0415  (not there where nothing lies in files)
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return inf if soft == resource.RLIM_INFINITY else soft
 
 
 def taken(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:

@@ -156,3 +156,11 @@ def test_laws_read_the_columns_of_clients_that_they_need(finished: Finished) -> 
     summary = analysis.summarise(other := load_run(finished[0]))
     assert summary["predictions"]
     assert "clients" not in other.__dict__, "all their columns were read"
+
+
+def test_columns_leave_open_files_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many large runs side by side the first lie in files, and what comes when few are left in memory."""
+    monkeypatch.setattr(room, "LARGE", 1)
+    monkeypatch.setattr(room, "_most_files", lambda: room.SPARE + 60)
+    made = [room.room(10, np.int32) for _ in range(100)]
+    assert 0 < len(room.files_of(made)) <= 60
