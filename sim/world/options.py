@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sim.registry.service import Service
 from sim.scenario import Group, Scenario
 from sim.scenario.options import model_of, written
+from sim.scenario.schema.fleet import Link
 from sim.world.delays import LinkDelays
 from sim.world.energy import JOULE, nearest
 
@@ -16,7 +18,9 @@ class Option:
     """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
     the way, by their places; bits: of a payload on them. transfer_s: of a payload over the client's own link;
     tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload. device_s, device:
-    time and nanojoules that the device takes before it sends; work: what service is multiplied by."""
+    time and nanojoules that the device takes before it sends; work: what service is multiplied by. way: the same
+    for options of a group that are reached and served by the same laws, so that chance says the same of them;
+    counted as they first come."""
 
     name: str
     server: int
@@ -32,20 +36,25 @@ class Option:
     device_s: float = 0.0
     device: int = 0
     work: float = 1.0
+    way: int = 0
 
 
 def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
     """Those of a group, in order."""
     servers = scenario.station_names
     shared = {one.link: (place, one.latency) for place, one in enumerate(scenario.network)}
-    found = []
+    found, ways = list[Option](), list[tuple[Link, tuple[str, ...], Service]]()
     for one in written(scenario, group):
         link = one.over_link(group.link)
         over = link.over if one.over is None else one.over
+        server = servers.index(one.server)
+        way = link, over, scenario.stations[server].service
+        if way not in ways:
+            ways.append(way)
         found.append(
             Option(
                 one.option,
-                servers.index(one.server),
+                server,
                 model_of(scenario, one),
                 LinkDelays(scenario.seed, link, [(name, shared[name][1]) for name in over]),
                 scenario.costs.c_e if one.c_e is None else one.c_e,
@@ -58,6 +67,7 @@ def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
                 float(one.device_s),
                 nearest(one.device_j * JOULE),
                 one.work,
+                ways.index(way),
             )
         )
     return tuple(found)

@@ -4,6 +4,7 @@ Made once per run; nothing in it changes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING
@@ -130,6 +131,19 @@ class Parameters:
     def most_options(self) -> int:
         """Of any group."""
         return max(map(len, self.options))
+
+    @cached_property
+    def ways(self) -> tuple[tuple[Option, ...], ...]:
+        """Per group the first option of each way, in order."""
+        return tuple(
+            tuple(one for n, one in enumerate(options) if one.way not in {other.way for other in options[:n]})
+            for options in self.options
+        )
+
+    @property
+    def most_ways(self) -> int:
+        """Of any group."""
+        return max(map(len, self.ways))
 
 
 def parameters_of(world: World) -> Parameters:

@@ -184,13 +184,13 @@ class Context:
         """What chance decides for one more attempt of every request that was sent, even if it never comes; in
         closed loops first for those that have arrived since."""
         rows, drawn = int(self.registers["rows"][0]), int(self.registers["attempts_drawn"][0])
-        options = self._parameters.most_options
+        ways = self._parameters.most_ways
         if rows > self._rows_drawn:
             for attempt in range(1, drawn + 1):
                 self._draw_attempt(attempt, self._rows_drawn)
         else:
-            known = len(self.arrays.drawn.uplink_s) // options
-            more = np.full(((1 if known else drawn + 1) * options, len(self.arrays.rows.client)), np.nan)
+            known = len(self.arrays.drawn.uplink_s) // ways
+            more = np.full(((1 if known else drawn + 1) * ways, len(self.arrays.rows.client)), np.nan)
             self.arrays = self.arrays._replace(
                 drawn=Drawn(*(np.concatenate([one, more]) for one in self.arrays.drawn))
             )
@@ -199,9 +199,9 @@ class Context:
         self._rows_drawn = rows
 
     def _draw_attempt(self, attempt: int, first: int) -> None:
-        """Draws an attempt of the rows from the first on that were sent, or may be, for each option."""
+        """Draws an attempt of the rows from the first on that were sent, or may be, each way to an option."""
         w, n, parameters = self.arrays, int(self.registers["rows"][0]), self._parameters
-        place = (attempt - 1) * parameters.most_options
+        place = (attempt - 1) * parameters.most_ways
         sent = np.zeros(n, dtype=bool)
         sent[w.sends.row[: int(self.registers["sends"][0])]] = True
         group = parameters.clients.group[w.rows.client[:n]]
@@ -212,7 +212,7 @@ class Context:
             if attempt <= most and place < len(w.drawn.uplink_s):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
-                for row, option in enumerate(parameters.options[g], start=place):
+                for row, option in enumerate(parameters.ways[g], start=place):
                     service = parameters.stations[option.server].service
                     w.drawn.uplink_s[row, mine] = option.link.up_many(request, attempt)
                     w.drawn.downlink_s[row, mine] = option.link.down_many(request, attempt)

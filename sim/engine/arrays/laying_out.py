@@ -37,7 +37,7 @@ from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Parameters
 
 OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
-OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64}
+OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64, "way": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 
@@ -148,6 +148,7 @@ class Fixed:
             servers=len(parameters.stations),
             models=1 + max(option.model for options in parameters.options for option in options),
             options=parameters.most_options,
+            ways=parameters.most_ways,
             anyone_has_obstacles=bool(parameters.has_obstacles.any()),
             is_held=parameters.charge_on != "send",
             backoff_root=np.uint64(parameters.patience[0].backoff.draws.root),

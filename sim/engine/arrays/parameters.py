@@ -88,7 +88,7 @@ class Groups(NamedTuple):
 
 class Options(NamedTuple):
     """Per option, those of a group on end: its server, its model, the price of a charged send, what its link
-    draws, and what the device and the server have to do, see `sim.world.options`."""
+    draws, what the device and the server have to do, and its way, see `sim.world.options`."""
 
     server: Ints
     model: Ints
@@ -100,6 +100,7 @@ class Options(NamedTuple):
     device_s: Floats
     device: Ints
     work: Floats
+    way: Ints
 
 
 class Widths(NamedTuple):
@@ -117,6 +118,7 @@ class Constants(NamedTuple):
     servers: int
     models: int
     options: int  # of a group at most
+    ways: int  # likewise
     anyone_has_obstacles: bool
     is_held: bool
     backoff_root: np.uint64

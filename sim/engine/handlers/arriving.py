@@ -111,7 +111,7 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
         )
     asked.coin[row] = requests.coin[place]
     if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes:
-        for one in range(w.constants.options):
+        for one in range(w.constants.ways):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]
             w.drawn.service_factor[one, row] = requests.service_factor[one, place]

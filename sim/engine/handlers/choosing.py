@@ -32,9 +32,11 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
     for option in range(options):
         if worth & (1 << option) == 0:
             continue
-        at = place_of(w, row, attempt, group, option, failed, drawn)
-        free, last = blocked(w, now, client, w.options.server[first + option]) == 0, option == failed
+        at, last = place_of(w, row, attempt, group, option, failed, drawn), option == failed
         is_before = is_last if last != is_last else at < found_at
+        if is_free and not is_before:  # whether it has an obstacle or not
+            continue
+        free = blocked(w, now, client, w.options.server[first + option]) == 0
         if free != is_free:
             is_before = free
         if not has_any or is_before:

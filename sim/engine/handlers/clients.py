@@ -236,8 +236,9 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
 def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     """Whom an attempt asks, and what chance has decided for it."""
     sends = w.sends
-    drawn = (sends.attempt[send] - 1) * w.constants.options + option
-    sends.option[send], sends.server[send] = option, w.options.server[w.groups.first_option[group] + option]
+    place = w.groups.first_option[group] + option
+    drawn = (sends.attempt[send] - 1) * w.constants.ways + w.options.way[place]
+    sends.option[send], sends.server[send] = option, w.options.server[place]
     sends.reached[send] = sends.sent[send] + w.drawn.uplink_s[drawn, row]
     sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     sends.service_factor[send] = w.drawn.service_factor[drawn, row]
@@ -254,7 +255,8 @@ def depart(w: Any, r: Any, now: Any, code: Any, send: Any) -> Any:
         put(w.events, r, sends.timeout_at[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
     if longer != 1.0 or code == UPLOAD:
-        drawn = (sends.attempt[send] - 1) * w.constants.options + sends.option[send]
+        way = w.options.way[w.groups.first_option[w.clients.group[client]] + sends.option[send]]
+        drawn = (sends.attempt[send] - 1) * w.constants.ways + way
         sends.reached[send] = now + w.drawn.uplink_s[drawn, row] * longer
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):
         sends.reached[send] = nan
