@@ -18,9 +18,9 @@ class Option:
     """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
     the way, by their places; bits: of a payload on them. transfer_s: of a payload over the client's own link;
     tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload. device_s, device:
-    time and nanojoules that the device takes before it sends; work: what service is multiplied by. way: the same
-    for options of a group that are reached and served by the same laws, so that chance says the same of them;
-    counted as they first come."""
+    time and nanojoules that the device takes before it sends; work: what service is multiplied by. way: the
+    same for a group's options that are reached and served by the same laws, so that chance says the same of
+    them; counted as they first come."""
 
     name: str
     server: int

@@ -33,10 +33,12 @@ def asked_of(scores: int, stretch: Stretch, rows: int) -> Asked:
     """What is compared by the decisions that are taken as requests come."""
     found = Asked._make([*(np.zeros((scores, rows)) for _ in Asked._fields[:-1]), np.zeros(rows)])
     for one in stretch.undecided:
-        found.coin[one.row] = one.coin
+        first, end = int(one.row[0]), int(one.row[-1]) + 1
+        here = slice(first, end) if end - first == len(one.row) else one.row  # ascending
+        found.coin[here] = one.coin
         for place, of_score in enumerate(one.asked):
             for column, values in zip(found[:-1], of_score.columns(), strict=True):
-                column[place, one.row] = values
+                column[place, here] = values
     return found
 
 
