@@ -35,7 +35,7 @@ from sim.scenario.schema.fleet import Option as WrittenOption
 from sim.streams import Draws
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.arrivals.think_times import ThinkTimes, think_times
-from sim.world.delays import Backoff
+from sim.world.delays import Backoff, LinkDelays
 from sim.world.options import Option
 from sim.world.outages.links import Links
 from sim.world.parameters import millionths
@@ -68,6 +68,7 @@ class Send:
     backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
     model: int = -1  # which answers
+    delays: LinkDelays | None = None  # what its way takes, there and back
 
     @property
     def place(self) -> tuple[int, int]:
@@ -125,7 +126,7 @@ class Reference:
     ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
-        self.options = World(scenario).options
+        self.options, self.cells = World(scenario).options, World(scenario).cells.in_force
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
         school = Together if scenario.federation else School
@@ -468,8 +469,9 @@ class Reference:
         """The way to the server; a message is swallowed unless the link is up throughout."""
         client = send.request.client
         left = self.env.now
-        takes = alone(send.option.link.latency_up, *send.place) + self.transfer_s(send)
-        for up, _ in send.option.link.over:
+        send.delays = self.delays(send)
+        takes = alone(send.delays.latency_up, *send.place) + self.transfer_s(send)
+        for up, _ in send.delays.over:
             takes += alone(up, *send.place)
         reaches = left + takes * self.links.factor(client, left)
         if not self.links.downtime(client).is_up_through(left, reaches):
@@ -488,8 +490,8 @@ class Reference:
     def reply(self, send: Send, word: str) -> Life:
         """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
         client = send.request.client
-        takes = alone(send.option.link.down, *send.place)
-        for _, down in send.option.link.over:
+        takes = alone(send.delays.down, *send.place)
+        for _, down in send.delays.over:
             takes += alone(down, *send.place)
         back = self.env.now + takes * self.links.factor(client, self.env.now)
         if not self.links.downtime(client).is_up_through(self.env.now, back):
@@ -505,6 +507,16 @@ class Reference:
             yield self.env.at(send.timer, Kind.TIMER, *send.place)
             if not send.verdict.triggered:
                 send.verdict.succeed("timed_out")
+
+    def delays(self, send: Send) -> LinkDelays:
+        """What the way takes that it sets out on now, from the cell that its client is in."""
+        client = send.request.client
+        moves = self.group(client).moves
+        cell = moves.cells[self.cells.one(client, self.env.now)] if moves else None
+        link = self.written(send).over_link(self.group(client).link, cell)
+        shared = {one.link: one.latency for one in self.scenario.network}
+        over = link.over if self.written(send).over is None else self.written(send).over
+        return LinkDelays(self.scenario.seed, link, [(name, shared[name]) for name in over])
 
     def link(self, send: Send) -> Link:
         """Its client's own link to whom it asks."""

@@ -14,18 +14,26 @@ from sim.world.energy import JOULE, nearest
 
 
 @dataclass(frozen=True)
+class Way:
+    """How an option is reached and served: what chance says of one holds for all options of a group on it.
+    server: the place of one that serves so."""
+
+    link: LinkDelays
+    server: int
+
+
+@dataclass(frozen=True)
 class Option:
     """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
     the way, by their places; bits: of a payload on them. transfer_s: of a payload over the client's own link;
     tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload. device_s, device:
-    time and nanojoules that the device takes before it sends; work: what service is multiplied by. way: the
-    same for a group's options that are reached and served by the same laws, so that chance says the same of
-    them; counted as they first come."""
+    time and nanojoules that the device takes before it sends; work: what service is multiplied by. ways: from
+    each cell of its group the place of its way among the group's; one where nobody moves."""
 
     name: str
     server: int
     model: int
-    link: LinkDelays
+    ways: tuple[int, ...]
     c_e: float
     over: tuple[int, ...] = ()
     bits: float = 0.0
@@ -36,27 +44,31 @@ class Option:
     device_s: float = 0.0
     device: int = 0
     work: float = 1.0
-    way: int = 0
 
 
-def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
-    """Those of a group, in order."""
+def options(scenario: Scenario, group: Group) -> tuple[tuple[Option, ...], tuple[Way, ...]]:
+    """Those of a group, and their ways, each in order."""
     servers = scenario.station_names
     shared = {one.link: (place, one.latency) for place, one in enumerate(scenario.network)}
-    found, ways = list[Option](), list[tuple[Link, tuple[str, ...], Service]]()
+    found, laws, ways = list[Option](), list[tuple[Link, tuple[str, ...], Service]](), list[Way]()
     for one in written(scenario, group):
         link = one.over_link(group.link)
         over = link.over if one.over is None else one.over
-        server = servers.index(one.server)
-        way = link, over, scenario.stations[server].service
-        if way not in ways:
-            ways.append(way)
+        server, mine = servers.index(one.server), list[int]()
+        for cell in group.moves.cells if group.moves else (None,):
+            here = one.over_link(group.link, cell)
+            law = here, over, scenario.stations[server].service
+            if law not in laws:
+                laws.append(law)
+                delays = LinkDelays(scenario.seed, here, [(name, shared[name][1]) for name in over])
+                ways.append(Way(delays, server))
+            mine.append(laws.index(law))
         found.append(
             Option(
                 one.option,
                 server,
                 model_of(scenario, one),
-                LinkDelays(scenario.seed, link, [(name, shared[name][1]) for name in over]),
+                tuple(mine),
                 scenario.costs.c_e if one.c_e is None else one.c_e,
                 tuple(shared[name][0] for name in over),
                 8.0 * link.payload_bytes,
@@ -67,7 +79,6 @@ def options(scenario: Scenario, group: Group) -> tuple[Option, ...]:
                 float(one.device_s),
                 nearest(one.device_j * JOULE),
                 one.work,
-                ways.index(way),
             )
         )
-    return tuple(found)
+    return tuple(found), tuple(ways)

@@ -4,7 +4,6 @@ Made once per run; nothing in it changes."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING
@@ -21,10 +20,11 @@ from sim.scenario.schema.fleet import Breaker, Policy, Retry
 from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, Accounts
+from sim.world.cells import Cells
 from sim.world.delays import Backoff
 from sim.world.energy import Power
 from sim.world.network import Network
-from sim.world.options import Option
+from sim.world.options import Option, Way
 from sim.world.outages.links import Links
 from sim.world.population import Population
 from sim.world.stations import Station
@@ -69,6 +69,8 @@ class Parameters:
     inference_s: tuple[float, ...]
     stations: tuple[Station, ...]
     options: tuple[tuple[Option, ...], ...]  # per group
+    ways: tuple[tuple[Way, ...], ...]  # per group
+    cells: Cells
     chooses: tuple[Choice, ...]  # per group
     doors: tuple[Allotment, ...]  # the token buckets of servers that admit by one
     links: Links
@@ -132,14 +134,6 @@ class Parameters:
         """Of any group."""
         return max(map(len, self.options))
 
-    @cached_property
-    def ways(self) -> tuple[tuple[Option, ...], ...]:
-        """Per group the first option of each way, in order."""
-        return tuple(
-            tuple(one for n, one in enumerate(options) if one.way not in {other.way for other in options[:n]})
-            for options in self.options
-        )
-
     @property
     def most_ways(self) -> int:
         """Of any group."""
@@ -190,6 +184,8 @@ def parameters_of(world: World) -> Parameters:
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         stations=world.stations,
         options=world.options,
+        ways=world.ways,
+        cells=world.cells,
         chooses=chooses,
         doors=tuple(one for one in (station.admission.bucket() for station in world.stations) if one),
         links=links,

@@ -332,19 +332,24 @@ def test_what_chance_says_of_a_way_holds_for_each_option_on_it(monkeypatch):
     arrivals = WrittenArrivals([(0.25 * n, n % 3) for n in range(60)])
     scenario = scenario_of(horizon_s=20.0, fleet=(fleet,), servers=servers, server=None)
 
+    def apart(alike: Any, ways: Any) -> Any:
+        return zip(
+            *((replace(one, ways=(n,)), ways[one.ways[0]]) for n, one in enumerate(alike)), strict=True
+        )
+
     def rows() -> Any:
         world = World(scenario)
-        ways = [one.way for one in world.options[0]]
+        ways = [one.ways for one in world.options[0]]
         (chunk,) = chunks(world, made_up(scenario), arrivals, 20.0)
         return ways, frame(chunk.requests), frame(chunk.attempts)
 
     ways, *tables = rows()
-    assert ways == [0, 0, 1, 2]
+    assert ways == [(0,), (0,), (1,), (2,)]
     monkeypatch.setattr(
         "sim.world.world.options",
-        lambda *of: tuple(replace(one, way=place) for place, one in enumerate(options(*of))),
+        lambda *of: apart(*options(*of)),
     )
-    ways, *apart = rows()
-    assert ways == [0, 1, 2, 3]
-    assert all(one.equals(other) for one, other in zip(tables, apart, strict=True))
+    ways, *each = rows()
+    assert ways == [(0,), (1,), (2,), (3,)]
+    assert all(one.equals(other) for one, other in zip(tables, each, strict=True))
     assert (tables[0].reached_at_s - tables[0].sent_at_s).nunique() > 30

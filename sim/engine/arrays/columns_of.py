@@ -17,6 +17,7 @@ from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Parameters
 from sim.world.stations import Station
+from sim.world.versions import Versions
 
 
 def lists_of(n: int, clients: int, parameters: Parameters) -> Lists:
@@ -110,6 +111,5 @@ def work_of(learning: Learning) -> NDArray[np.float64]:
     return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
 
 
-def versions_held(learning: Learning) -> VersionsHeld:
-    held = learning.schedule.rejectors
-    return VersionsHeld(held.first.astype(np.int64), held.at_s, held.version)
+def held_by_clients(found: Versions) -> VersionsHeld:
+    return VersionsHeld(found.first.astype(np.int64), found.at_s, found.version)

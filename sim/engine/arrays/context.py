@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sim.engine.arrays.columns_of import (
     asked_of,
     coming_of,
+    held_by_clients,
     labels_of,
     lists_of,
     replicas_of,
-    versions_held,
     wanted_of,
     work_of,
 )
@@ -77,7 +77,8 @@ class Context:
                 fixed.groups.scores.max(), stretch, rows if parameters.decided_in_loop.any() else 0
             ),
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
-            versions=versions_held(learning),
+            versions=held_by_clients(learning.schedule.rejectors),
+            cells=held_by_clients(parameters.cells.in_force),
             labels=labels_of(parameters, learning),
             functions=functions,
             lists=lists_of(n, len(state.last_started), parameters),
@@ -212,10 +213,10 @@ class Context:
             if attempt <= most and place < len(w.drawn.uplink_s):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
-                for row, option in enumerate(parameters.ways[g], start=place):
-                    service = parameters.stations[option.server].service
-                    w.drawn.uplink_s[row, mine] = option.link.up_many(request, attempt)
-                    w.drawn.downlink_s[row, mine] = option.link.down_many(request, attempt)
+                for row, way in enumerate(parameters.ways[g], start=place):
+                    service = parameters.stations[way.server].service
+                    w.drawn.uplink_s[row, mine] = way.link.up_many(request, attempt)
+                    w.drawn.downlink_s[row, mine] = way.link.down_many(request, attempt)
                     w.drawn.service_factor[row, mine] = service.factor_many(request, attempt)
 
     def redraw(self) -> None:

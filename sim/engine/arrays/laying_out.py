@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Parameters
 
-OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
-OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64, "way": np.int64}
+OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields[:-1], np.float64)
+OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
 
@@ -149,6 +150,7 @@ class Fixed:
             models=1 + max(option.model for options in parameters.options for option in options),
             options=parameters.most_options,
             ways=parameters.most_ways,
+            cells=parameters.cells.most,
             anyone_has_obstacles=bool(parameters.has_obstacles.any()),
             is_held=parameters.charge_on != "send",
             backoff_root=np.uint64(parameters.patience[0].backoff.draws.root),
@@ -190,9 +192,17 @@ def fixed(parameters: Parameters) -> Fixed:
                     [getattr(o, name) for options in parameters.options for o in options], dtype=kind
                 )
                 for name, kind in OPTION_TYPES.items()
-            }
+            },
+            way=_ways(parameters),
         ),
     )
+
+
+def _ways(parameters: Parameters) -> NDArray[np.int64]:
+    """By option and cell; in cells that its group does not have as in the last one."""
+    most, every = parameters.cells.most, (one.ways for options in parameters.options for one in options)
+    ways = [[*of_option, *repeat(of_option[-1], most - len(of_option))] for of_option in every]
+    return np.array(ways, dtype=np.int64).reshape(-1)
 
 
 def _groups(parameters: Parameters) -> Groups:

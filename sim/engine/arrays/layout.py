@@ -191,6 +191,7 @@ class Arrays(NamedTuple):
     asked: Asked
     requests: Requests
     versions: VersionsHeld
+    cells: VersionsHeld
     labels: Labels
     functions: Functions
     lists: Lists

@@ -100,7 +100,7 @@ class Options(NamedTuple):
     device_s: Floats
     device: Ints
     work: Floats
-    way: Ints
+    way: Ints  # of each option from each cell, `constants.cells` each
 
 
 class Widths(NamedTuple):
@@ -119,6 +119,7 @@ class Constants(NamedTuple):
     models: int
     options: int  # of a group at most
     ways: int  # likewise
+    cells: int  # likewise, 1 where nobody moves
     anyone_has_obstacles: bool
     is_held: bool
     backoff_root: np.uint64
@@ -139,7 +140,8 @@ class Constants(NamedTuple):
 
 
 class VersionsHeld(NamedTuple):
-    """Which version of the rejectors each client has from when on, as `sim.world.versions.Versions`."""
+    """Which version each client has from when on, as `sim.world.versions.Versions`: of the rejectors; or
+    which cell it is in."""
 
     first: Ints
     at_s: Floats

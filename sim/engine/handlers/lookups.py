@@ -39,6 +39,14 @@ def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
 
 
 @handler
+def way_of(w: Any, client: Any, option: Any, at: Any) -> Any:
+    """The way that a client's option takes at an instant, from the cell that it is in then. option: its place
+    among those of all groups."""
+    cells = w.constants.cells
+    return w.options.way[option * cells + (version_at(w.cells, client, at) if cells > 1 else 0)]
+
+
+@handler
 def fill(accounts: Any, account: Any, now: Any) -> Any:
     """Adds to a bucket what has been earned since it was last asked."""
     earned = whole_number(floor(accounts.rate_hz[account] * now * TOKEN + NOTHING))
