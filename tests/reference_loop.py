@@ -28,6 +28,7 @@ from reference_server import Server, Timeline, alone
 from sim.engine.events import Kind
 from sim.messages import Learned
 from sim.ports import OnlineLearner
+from sim.registry.durations import mean_s
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.scenario.schema.fleet import Link
@@ -111,6 +112,12 @@ def backoff_s(seed: int, group: Group, request_id: int, failed_attempt: int) -> 
     if group.retry.jitter == "none":
         return step
     return step * Draws(seed, "backoff").one(request_id, failed_attempt)
+
+
+def written(group: Group, option: Option) -> WrittenOption:
+    """An option, as the scenario has it."""
+    named = {one.option: one for one in group.options or ()}
+    return named.get(option.name) or WrittenOption(option="o", server="s")
 
 
 class Reference:
@@ -328,6 +335,9 @@ class Reference:
                 at = (j - turns[by]) % n
             elif by in ("least_backlog", "two_choices"):
                 at = backlog
+            elif by == "nearest":
+                here = self.cell(client, self.env.now)
+                at = mean_s(written(group, options[j]).over_link(group.link, here).latency)
             elif failed is not None:
                 at = (j - failed - 1) % n
             else:
@@ -510,13 +520,16 @@ class Reference:
 
     def delays(self, send: Send) -> LinkDelays:
         """What the way takes that it sets out on now, from the cell that its client is in."""
-        client = send.request.client
-        moves = self.group(client).moves
-        cell = moves.cells[self.cells.one(client, self.env.now)] if moves else None
-        link = self.written(send).over_link(self.group(client).link, cell)
+        group, written = self.group(send.request.client), self.written(send)
+        link = written.over_link(group.link, self.cell(send.request.client, self.env.now))
         shared = {one.link: one.latency for one in self.scenario.network}
-        over = link.over if self.written(send).over is None else self.written(send).over
+        over = link.over if written.over is None else written.over
         return LinkDelays(self.scenario.seed, link, [(name, shared[name]) for name in over])
+
+    def cell(self, client: int, at: float) -> str | None:
+        """Where a client is, if its group moves."""
+        moves = self.group(client).moves
+        return moves.cells[self.cells.one(client, at)] if moves else None
 
     def link(self, send: Send) -> Link:
         """Its client's own link to whom it asks."""
@@ -528,8 +541,7 @@ class Reference:
 
     def written(self, send: Send) -> WrittenOption:
         """Its option, as the scenario has it."""
-        named = {one.option: one for one in self.group(send.request.client).options or ()}
-        return named.get(send.option.name) or WrittenOption(option="o", server="s")
+        return written(self.group(send.request.client), send.option)
 
     def transfer_s(self, send: Send) -> float:
         link = self.link(send)

@@ -54,6 +54,7 @@ class WhatItTells:
             self.has_calls,
             self.computes,
             self.has_prototypes,
+            self.has_cells,
         )
 
     @property
@@ -65,6 +66,11 @@ class WhatItTells:
     def has_prototypes(self) -> bool:
         """Whether some group falls back to prototypes."""
         return any(group.get("fallback") == "prototype" for group in self.scenario["fleet"])
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether some clients move between cells."""
+        return any(group.get("moves") for group in self.scenario["fleet"])
 
     @cached_property
     def computes(self) -> bool:

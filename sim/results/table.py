@@ -16,7 +16,7 @@ from sim.engine.traces_told import told_by_traces
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
-from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
+from sim.results.columns_by_run import CELL, COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -70,6 +70,24 @@ class Tabulator:
         """Whether it has to be told whom a request asked, or which model answered."""
         return self.parameters.most_options > 1 or self.parameters.switches
 
+    @property
+    def has_cells(self) -> bool:
+        """Whether some clients move."""
+        return any(self.parameters.cells.names)
+
+    @property
+    def cell_names(self) -> tuple[str, ...]:
+        """All that there are; first of all none, of who does not move."""
+        return tuple(dict.fromkeys(["", *(cell for cells in self.parameters.cells.names for cell in cells)]))
+
+    def cells(self, rows: Columns) -> NDArray[np.int64]:
+        """Where the client of each request was as it came, as a place in `cell_names`, (n,)."""
+        names = [cells or ("",) for cells in self.parameters.cells.names]
+        code = np.array([self.cell_names.index(cell) for cells in names for cell in cells])
+        first = np.cumsum([0, *map(len, names)])[self.parameters.clients.group[rows["client"]]]
+        found: NDArray[np.int64] = code[first + self.parameters.cells.of(rows["client"], rows["arrived"])]
+        return found
+
     def requests(self, columns: Columns) -> pa.Table:
         """One row per ended request, sorted by request_id, of what `columns` gives."""
         schema = columns_of_requests(
@@ -81,6 +99,7 @@ class Tabulator:
             self.parameters.has_calls,
             bool(self.parameters.computes.any()),
             NEAREST[0].name in columns,
+            self.has_cells,
         )
         return coded_table(columns, kept(schema, self.detail), self.names)
 
@@ -100,6 +119,8 @@ class Tabulator:
                 self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
+        if self.has_cells:
+            columns[CELL.name] = self.cells(rows)
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last)
         if self.parameters.power.is_metered.any():
@@ -153,6 +174,7 @@ class Tabulator:
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
             "answered_by": self.answerers.names,
+            CELL.name: self.cell_names,
             "server": self.servers,
             "model": self.models,
         }

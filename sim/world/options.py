@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sim.registry.durations import mean_s
 from sim.registry.service import Service
 from sim.scenario import Group, Scenario
 from sim.scenario.options import model_of, written
@@ -16,10 +17,11 @@ from sim.world.energy import JOULE, nearest
 @dataclass(frozen=True)
 class Way:
     """How an option is reached and served: what chance says of one holds for all options of a group on it.
-    server: the place of one that serves so."""
+    server: the place of one that serves so; latency_s: of the client's own link, on average."""
 
     link: LinkDelays
     server: int
+    latency_s: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def options(scenario: Scenario, group: Group) -> tuple[tuple[Option, ...], tuple
             if law not in laws:
                 laws.append(law)
                 delays = LinkDelays(scenario.seed, here, [(name, shared[name][1]) for name in over])
-                ways.append(Way(delays, server))
+                ways.append(Way(delays, server, mean_s(here.latency)))
             mine.append(laws.index(law))
         found.append(
             Option(

@@ -333,8 +333,8 @@ def test_what_chance_says_of_a_way_holds_for_each_option_on_it(monkeypatch):
     scenario = scenario_of(horizon_s=20.0, fleet=(fleet,), servers=servers, server=None)
 
     def apart(alike: Any, ways: Any) -> Any:
-        return zip(
-            *((replace(one, ways=(n,)), ways[one.ways[0]]) for n, one in enumerate(alike)), strict=True
+        return tuple(replace(one, ways=(n,)) for n, one in enumerate(alike)), tuple(
+            ways[one.ways[0]] for one in alike
         )
 
     def rows() -> Any:

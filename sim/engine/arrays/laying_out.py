@@ -37,7 +37,7 @@ from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Parameters
 
-OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields[:-1], np.float64)
+OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields[:-2], np.float64)
 OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
@@ -193,16 +193,24 @@ def fixed(parameters: Parameters) -> Fixed:
                 )
                 for name, kind in OPTION_TYPES.items()
             },
-            way=_ways(parameters),
+            way=_by_cell(parameters, [o.ways for options in parameters.options for o in options], np.int64),
+            latency_s=_by_cell(
+                parameters,
+                [
+                    [ways[way].latency_s for way in option.ways]
+                    for options, ways in zip(parameters.options, parameters.ways, strict=True)
+                    for option in options
+                ],
+                np.float64,
+            ),
         ),
     )
 
 
-def _ways(parameters: Parameters) -> NDArray[np.int64]:
-    """By option and cell; in cells that its group does not have as in the last one."""
-    most, every = parameters.cells.most, (one.ways for options in parameters.options for one in options)
-    ways = [[*of_option, *repeat(of_option[-1], most - len(of_option))] for of_option in every]
-    return np.array(ways, dtype=np.int64).reshape(-1)
+def _by_cell(parameters: Parameters, found: Iterable[Sequence[Any]], kind: Any) -> NDArray[Any]:
+    """What is found of each option by cell; in cells that its group does not have that of the last one."""
+    most = parameters.cells.most
+    return np.array([[*of, *repeat(of[-1], most - len(of))] for of in found], dtype=kind).reshape(-1)
 
 
 def _groups(parameters: Parameters) -> Groups:

@@ -101,6 +101,7 @@ class Options(NamedTuple):
     device: Ints
     work: Floats
     way: Ints  # of each option from each cell, `constants.cells` each
+    latency_s: Floats  # so: what its link takes on average
 
 
 class Widths(NamedTuple):

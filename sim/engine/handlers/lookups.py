@@ -40,10 +40,16 @@ def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
 
 @handler
 def way_of(w: Any, client: Any, option: Any, at: Any) -> Any:
-    """The way that a client's option takes at an instant, from the cell that it is in then. option: its place
-    among those of all groups."""
+    """The way that a client's option takes at an instant."""
+    return w.options.way[from_cell(w, client, option, at)]
+
+
+@handler
+def from_cell(w: Any, client: Any, option: Any, at: Any) -> Any:
+    """The place of a client's option, by its place among those of all groups, from the cell where the client
+    is at an instant."""
     cells = w.constants.cells
-    return w.options.way[option * cells + (version_at(w.cells, client, at) if cells > 1 else 0)]
+    return option * cells + (version_at(w.cells, client, at) if cells > 1 else 0)
 
 
 @handler
