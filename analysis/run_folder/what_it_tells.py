@@ -70,7 +70,15 @@ class WhatItTells:
     @property
     def has_cells(self) -> bool:
         """Whether some clients move between cells."""
-        return any(group.get("moves") for group in self.scenario["fleet"])
+        return len(self.cells) > 0
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of all cells, first that of who does not move; none where nobody moves."""
+        named = [
+            cell for group in self.scenario["fleet"] for cell in (group.get("moves") or {}).get("cells", ())
+        ]
+        return tuple(dict.fromkeys(["", *named])) if named else ()
 
     @cached_property
     def computes(self) -> bool:

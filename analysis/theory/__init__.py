@@ -83,5 +83,6 @@ def what_there_is(run: Run) -> frozenset[str]:
         "calls": any(server.get("serverless") for server in servers),
         "presence": any(group.get("presence") for group in groups),
         "links": bool(run.scenario.get("network")),
+        "moves": run.has_cells,
     }
     return frozenset(name for name, is_there in has.items() if is_there)
