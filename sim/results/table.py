@@ -70,24 +70,6 @@ class Tabulator:
         """Whether it has to be told whom a request asked, or which model answered."""
         return self.parameters.most_options > 1 or self.parameters.switches
 
-    @property
-    def has_cells(self) -> bool:
-        """Whether some clients move."""
-        return any(self.parameters.cells.names)
-
-    @property
-    def cell_names(self) -> tuple[str, ...]:
-        """All that there are; first of all none, of who does not move."""
-        return tuple(dict.fromkeys(["", *(cell for cells in self.parameters.cells.names for cell in cells)]))
-
-    def cells(self, rows: Columns) -> NDArray[np.int64]:
-        """Where the client of each request was as it came, as a place in `cell_names`, (n,)."""
-        names = [cells or ("",) for cells in self.parameters.cells.names]
-        code = np.array([self.cell_names.index(cell) for cells in names for cell in cells])
-        first = np.cumsum([0, *map(len, names)])[self.parameters.clients.group[rows["client"]]]
-        found: NDArray[np.int64] = code[first + self.parameters.cells.of(rows["client"], rows["arrived"])]
-        return found
-
     def requests(self, columns: Columns) -> pa.Table:
         """One row per ended request, sorted by request_id, of what `columns` gives."""
         schema = columns_of_requests(
@@ -99,7 +81,7 @@ class Tabulator:
             self.parameters.has_calls,
             bool(self.parameters.computes.any()),
             NEAREST[0].name in columns,
-            self.has_cells,
+            CELL.name in columns,
         )
         return coded_table(columns, kept(schema, self.detail), self.names)
 
@@ -119,8 +101,8 @@ class Tabulator:
                 self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
-        if self.has_cells:
-            columns[CELL.name] = self.cells(rows)
+        if len(self.parameters.cells.every) > 1:
+            columns[CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last)
         if self.parameters.power.is_metered.any():
@@ -174,7 +156,7 @@ class Tabulator:
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
             "answered_by": self.answerers.names,
-            CELL.name: self.cell_names,
+            CELL.name: self.parameters.cells.every,
             "server": self.servers,
             "model": self.models,
         }

@@ -4,6 +4,7 @@ Made once per run; the loop asks it for the way of a send, `sim.results.table` f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,28 @@ Entries = tuple[NDArray[np.int64], Floats, NDArray[np.int32]]  # who is from whe
 @dataclass(frozen=True)
 class Cells:
     """Of each client the number of its cell among those of its group, 0 of who does not move; the law: none
-    stays for no time. names: of the cells of each group, none where nobody moves."""
+    stays for no time. names: of the cells of each group, none where nobody moves. group: of each client."""
 
     in_force: Versions
     names: tuple[tuple[str, ...], ...]
+    group: NDArray[np.int16]
 
     def of(self, client: NDArray[np.int32], at_s: Floats) -> NDArray[np.int32]:
         """Where each client is at its instant, int32 (n,)."""
         return self.in_force.of(client, at_s)
+
+    @cached_property
+    def every(self) -> tuple[str, ...]:
+        """The names of all; first of all none, of who does not move."""
+        return tuple(dict.fromkeys(["", *(cell for cells in self.names for cell in cells)]))
+
+    def told(self, client: NDArray[np.int32], at_s: Floats) -> NDArray[np.int64]:
+        """The same as a place in `every`, (n,)."""
+        names = [cells or ("",) for cells in self.names]
+        code = np.array([self.every.index(cell) for cells in names for cell in cells])
+        first = np.cumsum([0, *map(len, names)])[self.group[client]]
+        found: NDArray[np.int64] = code[first + self.of(client, at_s)]
+        return found
 
     @property
     def most(self) -> int:
@@ -52,7 +67,7 @@ def cells(scenario: Scenario, clients: Population) -> Cells:
     order = np.lexsort((at_s, client))
     first_of = np.searchsorted(client[order], np.arange(clients.size + 1))
     names = tuple(group.moves.cells if group.moves else () for group in scenario.fleet)
-    return Cells(Versions(at_s[order], cell[order], first_of), names)
+    return Cells(Versions(at_s[order], cell[order], first_of), names, clients.group)
 
 
 def chain(moves: Moves) -> Floats:
