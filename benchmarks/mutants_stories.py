@@ -133,9 +133,8 @@ def _played(files: Iterable[str], plugin: object, *more: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     paths = [str(TESTS / "sim" / f"test_{name}.py") for name in files]
     short = " and ".join(f"not {name}" for name in LONG)
+    options = ["-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", short, *more]
     try:
-        return int(
-            pytest.main(["-q", "-p", "no:cacheprovider", "-k", short, *more, *paths], plugins=[plugin])
-        )
+        return int(pytest.main([*options, *paths], plugins=[plugin]))
     except BaseException:
         return 1

@@ -40,8 +40,9 @@ def stationary(moves: dict[str, Any]) -> NDArray[np.float64] | None:
     ones = np.flatnonzero(np.abs(values - 1.0) < 1e-9)
     if len(ones) != 1:
         return None
-    found: NDArray[np.float64] = np.real(vectors[:, ones[0]])
-    return found / found.sum()
+    vector = np.real(vectors[:, ones[0]])
+    found: NDArray[np.float64] = vector / vector.sum()
+    return found
 
 
 def _of_group(traffic: Traffic, name: str, group: dict[str, Any]) -> list[Prediction]:

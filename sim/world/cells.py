@@ -99,7 +99,8 @@ def is_one(moves: Moves) -> bool:
 def _cumulative(shares: Floats) -> Floats:
     """Sums along the last axis, which end at exactly 1, so that nothing of no share is ever drawn."""
     sums = np.cumsum(shares, axis=-1)
-    return sums / sums[..., -1:]
+    found: Floats = sums / sums[..., -1:]
+    return found
 
 
 def _written(moves: Moves, mine: NDArray[np.int64]) -> list[Entries]:

@@ -73,7 +73,8 @@ class Versions:
             middle = (low + high + 1) // 2
             reached = self.at_s[middle] <= at_s
             low, high = np.where(reached, middle, low), np.where(reached, high, middle - 1)
-        return low
+        found: NDArray[np.int64] = low
+        return found
 
     @cached_property
     def _last_uses(self) -> dict[tuple[int, int], Instants]:
