@@ -64,10 +64,13 @@ def cells(scenario: Scenario, clients: Population) -> Cells:
         else:
             parts += _drawn(scenario, group.moves, mine)
     client, at_s, cell = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((at_s, client))
-    first_of = np.searchsorted(client[order], np.arange(clients.size + 1))
+    first_of = np.arange(clients.size + 1)
+    if len(client) > clients.size:  # some move
+        order = np.lexsort((at_s, client))
+        client, at_s, cell = client[order], at_s[order], cell[order]
+        first_of = np.searchsorted(client, first_of)
     names = tuple(group.moves.cells if group.moves else () for group in scenario.fleet)
-    return Cells(Versions(at_s[order], cell[order], first_of), names, clients.group)
+    return Cells(Versions(at_s, cell, first_of), names, clients.group)
 
 
 def chain(moves: Moves) -> Floats:

@@ -18,7 +18,7 @@ class Versions:
     """Client c has `version[i]` from `at_s[i]` on, for first[c] <= i < first[c + 1].
 
     at_s: float64 (m,), ascending within a client, its first entry -inf; version: int32 (m,), ascending
-    likewise, its first entry 0; first: int64 (clients + 1,).
+    likewise, its first entry 0, but of `sim.world.cells`; first: int64 (clients + 1,).
     """
 
     at_s: Instants

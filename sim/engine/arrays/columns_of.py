@@ -112,4 +112,4 @@ def work_of(learning: Learning) -> NDArray[np.float64]:
 
 
 def held_by_clients(found: Versions) -> VersionsHeld:
-    return VersionsHeld(found.first.astype(np.int64), found.at_s, found.version)
+    return VersionsHeld(found.first.astype(np.int64, copy=False), found.at_s, found.version)
