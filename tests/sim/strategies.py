@@ -482,7 +482,7 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
                 option["link"] |= {"payload_bytes": draw(st.sampled_from([500, 2000]))}
             option["over"] = draw(st.sampled_from([None, over_some(draw, network)]))
     of_models: dict[str, dict[str, Any]] = {
-        name: {"work": work, "memory_bytes": draw(st.sampled_from([0.0, 1.0, 1.0, 2.0]))}
+        name: {"work": work, "memory_bytes": draw(st.sampled_from([1.0, 1.0, 1.0, 2.0, 0.0]))}
         for name, work in zip(models, works, strict=True)
     }
     for server in servers:
@@ -530,7 +530,7 @@ def swaps(draw: st.DrawFn, server: dict[str, Any], takes: list[float], lattice: 
     if server.get("serverless") or server.get("stages", 1) > 1:
         return {"memory_bytes": sum(takes) or 1.0}
     load_s = draw(st.just(0.0) | spans(lattice, 1, 6))
-    return {"load_s": load_s, "memory_bytes": draw(st.sampled_from([max(*takes, 1.0), max(*takes, 2.0), 3.0]))}
+    return {"load_s": load_s, "memory_bytes": draw(st.sampled_from([max(*takes, 1.0)] * 2 + [max(takes) + 1.0]))}
 
 
 def switches(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:

@@ -54,12 +54,17 @@ def make_room(w: Any, s: Any, memory: Any, needed: Any) -> Any:
 
 
 @handler
-def lose_memory(w: Any, s: Any, replica: Any) -> Any:
+def come_back(w: Any, s: Any, replica: Any) -> Any:
     """A replica is up anew: of what it had in its memory only the model of a batch that it has kept is
     there."""
-    memory, kept = memory_of(s, replica), -1
-    if w.replicas.size[replica] > 0:
-        kept = width_of(w, s, w.replicas.head[replica])
+    kept = width_of(w, s, w.replicas.head[replica]) if w.replicas.size[replica] > 0 else -1
+    lose_memory(w, s, replica, kept)
+
+
+@handler
+def lose_memory(w: Any, s: Any, replica: Any, kept: Any) -> Any:
+    """All goes out but one, -1: none."""
+    memory = memory_of(s, replica)
     for width in range(s.widths):
         if width != kept:
             w.used_at[memory + width] = -inf

@@ -1,0 +1,113 @@
+"""Models that came into the memory of a server's replicas, recounted from starts and ends alone.
+Asked by `sim.results.verify`; shares nothing with the handlers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.events import LOST
+from sim.engine.state import Ended
+from sim.errors import RunFailed
+from sim.results.whom import Whom
+from sim.world.parameters import Parameters
+
+# When a request of a batch began, server, replica, when it ended, model, how often that came in for it, and
+# how often the request was put back.
+Start = tuple[float, int, int, float, int, int, int]
+Steps = list[tuple[float, int]]
+
+
+class LoadAudit:
+    """Recounts in the order of the starts; what it depends on is kept with checkpoints.
+
+    starts: not yet recounted. in_memory: of each replica its models, the last used behind; of those of
+    servers that swap, server after server. is_known: whether that is sure. last_at, last_ends: when its last
+    batch began and ended.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._stations, self._whom = parameters.stations, Whom.of(parameters, 0, None)
+        room = [one.most_replicas if one.swaps else 0 for one in parameters.stations]
+        self._first = np.cumsum([0, *room])
+        self.starts: list[Start] = []
+        self.in_memory = [
+            [
+                model
+                for (model, *_), since in zip(one.widths, one.memory_at_start(), strict=True)
+                if since > -np.inf
+            ]
+            for one, n in zip(parameters.stations, room, strict=True)
+            for _ in range(n)
+        ]
+        self.is_known = np.ones(self._first[-1], dtype=bool)
+        self.last_at, self.last_ends = (np.full(self._first[-1], -np.inf) for _ in range(2))
+
+    def add(self, ended: Ended, open_since: float, steps: list[Steps]) -> None:
+        """Takes the attempts of rows that ended. Raises RunFailed if a model came in that was there, or was
+        used and was not. open_since: when the oldest request arrived that has not ended; later batches are
+        recounted later. steps: of each server (instant, usable replicas), as far as it was played."""
+        if not self.in_memory:
+            return
+        sends = ended.sends
+        mine = np.isin(sends["server"], np.flatnonzero(np.diff(self._first)))
+        mine &= ~np.isnan(sends["started"])
+        closed_at = np.where(sends["cause"] == LOST, sends["closed_at"], np.inf)
+        ends = np.where(np.isnan(sends["finished"]), closed_at, sends["finished"])
+        model = self._whom.models(ended.rows["client"][sends["row"]], sends)
+        others = (sends[name] for name in ("loads", "returns"))
+        columns = (*(sends[name] for name in ("started", "server", "replica")), ends, model, *others)
+        self.starts += zip(*(column[mine].tolist() for column in columns), strict=True)
+        self.starts.sort()
+        known, changes = 0, [np.array(one).T for one in steps]
+        while known < len(self.starts) and self.starts[known][0] < open_since:
+            batch = self._batch_at(known)
+            self._recount(batch, changes[batch[0][1]])
+            known += len(batch)
+        del self.starts[:known]
+
+    def _batch_at(self, place: int) -> list[Start]:
+        """The requests of the batch that begins at a place."""
+        end = place + 1
+        while end < len(self.starts) and self.starts[end][:3] == self.starts[place][:3]:
+            end += 1
+        return self.starts[place:end]
+
+    def _recount(self, batch: list[Start], changes: NDArray[np.float64]) -> None:
+        at_s, server, replica, ends, model, *_ = batch[0]
+        place = int(self._first[server]) + replica
+        back = self._back_up(changes, replica)
+        for up_s in back[(back > self.last_at[place]) & (back <= at_s)].tolist():
+            self._come_back(place, up_s, np.count_nonzero(changes[0] == up_s) == 1)
+        there = self.in_memory[place]
+        loads, returns = sum(one[5] for one in batch), sum(one[6] for one in batch)
+        again = self._stations[server].in_flight == "restart" and np.any((back > at_s) & (back <= ends))
+        more = loads - (model not in there)
+        if self.is_known[place] and not (more == 0 or (more > 0 and (returns or again))):
+            told = "came into memory and was" if more > 0 else "was not in memory and did not come"
+            raise RunFailed("run", f"a model {told} there for a batch of {at_s} s on replica {replica}")
+        self._use(there, server, model)
+        self.last_at[place], self.last_ends[place] = at_s, ends
+
+    @staticmethod
+    def _back_up(changes: NDArray[np.float64], replica: int) -> NDArray[np.float64]:
+        """When a replica was up anew."""
+        at_s, usable = changes
+        found: NDArray[np.float64] = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)]
+        return found
+
+    def _come_back(self, place: int, up_s: float, is_sure: bool) -> None:
+        """Of what was in memory the model is left of a batch that the replica still has."""
+        kept = self.last_ends[place] >= up_s
+        self.in_memory[place] = self.in_memory[place][-1:] if kept else []
+        self.is_known[place] = is_sure
+
+    def _use(self, there: list[int], server: int, model: int) -> None:
+        """A model is the last used one, and what was not used for longest goes out for it."""
+        station = self._stations[server]
+        takes = {one: needed for one, _, needed in station.widths}
+        if model in there:
+            there.remove(model)
+        while there and sum(takes[one] for one in (*there, model)) > station.memory_bytes:
+            there.pop(0)
+        there.append(model)
