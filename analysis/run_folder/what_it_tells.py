@@ -54,6 +54,7 @@ class WhatItTells:
             self.has_calls,
             self.computes,
             self.has_prototypes,
+            self.swaps,
         )
 
     @property
@@ -90,6 +91,11 @@ class WhatItTells:
     def has_calls(self) -> bool:
         """Whether some server is serverless, so that calls may be cold."""
         return self._has(columns_by_run.COLD.name)
+
+    @cached_property
+    def swaps(self) -> bool:
+        """Whether models of some server take turns in its memory, so that they come in for batches."""
+        return self._has(columns_by_run.LOADS.name)
 
     @cached_property
     def has_work_of_samples(self) -> bool:
