@@ -6,14 +6,21 @@ one; groups of one client each ask for a model of their own.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
 from stories import Story, devices, server
 from test_loop import assert_loops_agree
-from worlds import group_of, made_up, poisson, product, scenario_of
+from worlds import MadeUpLearner, differences, frame, group_of, made_up, poisson, product, scenario_of
 
+from sim.engine.linking import handler
+from sim.engine.run import Run
+from sim.errors import RunFailed
+from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 
 def asks(*models: str, **parts: Any) -> list[dict[str, Any]]:
@@ -187,3 +194,62 @@ def test_replicas_that_come_and_go_equal_the_reference(in_flight, autoscaling):
     assert_loops_agree(scenario, poisson(scenario, 60.0), 60.0)
     requests, _ = product(scenario, made_up(scenario), poisson(scenario, 60.0), 7.0)
     assert 20 < requests["loads"].sum() < len(requests)
+
+
+# The recount of `sim.results.load_audit`.
+
+
+@handler
+def the_last_used(w: Any, s: Any, memory: Any, needed: Any) -> Any:
+    """What goes out is what was used last."""
+    for _ in range(s.widths):
+        taken, last = 0.0, 0
+        for width in range(s.widths):
+            if w.used_at[memory + width] > -inf:
+                taken += w.widths.memory_bytes[s.first_width + width]
+            if w.used_at[memory + width] > w.used_at[memory + last]:
+                last = width
+        if taken + needed > s.memory_bytes:
+            w.used_at[memory + last] = -inf
+
+
+@handler
+def nothing(*_: Any) -> Any:
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    ("place", "mutant", "said"),
+    [
+        ("loading.make_room", the_last_used, "model (came into memory and was|was not in memory)"),
+        ("loading.make_room", nothing, "was not in memory and did not come there"),
+        ("capacity.come_back", nothing, "was not in memory and did not come there"),
+        ("server.load_model", nothing, "was not in memory and did not come there"),
+        ("loading.lose_memory", nothing, "was not in memory and did not come there"),
+    ],
+)
+def test_a_memory_that_is_not_as_it_should_be_is_seen(monkeypatch, place, mutant, said):
+    scenario = busy()
+    monkeypatch.setattr(f"sim.engine.handlers.{place}", mutant)
+    with pytest.raises(RunFailed, match=said):
+        product(scenario, made_up(scenario), poisson(scenario, 60.0), 60.0)
+
+
+def test_what_is_in_memory_outlives_a_checkpoint():
+    """A run that is kept and restored after every second chunk gives the same tables, and is recounted."""
+    scenario = busy(in_flight="requeue", autoscaling=SCALING)
+    learned, arrivals = made_up(scenario), poisson(scenario, 60.0)
+
+    def fresh() -> Run:
+        learner = MadeUpLearner(scenario, learned)
+        return Run(World(scenario), learned, arrivals, learner, windows=EvenWindows(4.0))
+
+    whole, broken = fresh(), fresh()
+    while not whole.is_over:
+        ours, theirs = (frame(run.advance().requests) for run in (broken, whole))
+        assert differences(ours, theirs) == []
+        if whole.chunks % 2:
+            content = pack(broken.kept())
+            broken = fresh()
+            broken.restore(unpack(content))
+    broken.finish()
