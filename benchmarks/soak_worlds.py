@@ -288,7 +288,10 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     **{(name, "queue_limit"): lambda one: one.number(0, 20) for name in ("Server", "NamedServer")},
     **{(name, "autoscaling"): Drawing.autoscaling for name in ("Server", "NamedServer")},
     ("NamedServer", "load_s"): lambda one: one.one_of(0.0, 0.05, 0.4, 3.0),
-    **{(name, "memory_bytes"): lambda one: one.one_of(1.0, 1.0, 2.0) for name in ("NamedServer", "ServerModel")},
+    **{
+        (name, "memory_bytes"): lambda one: one.one_of(1.0, 1.0, 2.0)
+        for name in ("NamedServer", "ServerModel")
+    },
     ("LinksTarget", "groups"): lambda one: one.some(one.groups, least=1),
     ("Group", "presence"): Drawing.presence,
     ("NamedServer", "peers_of"): lambda one: one.word(*one.groups),

@@ -298,11 +298,16 @@ class Server:
                 found.append(model)
         return found
 
+    def come_back(self, replicas: range) -> None:
+        """They are up anew, each with the model of a batch that it has kept."""
+        for replica in replicas:
+            self.in_memory[replica] = [run.batch[0].model for run in self.runs[replica]]
+
     def has_model(self, replica: int, batch: list[Any]) -> bool:
         return self.rule.load_s is None or batch[0].model in self.in_memory[replica]
 
     def load(self, replica: int, batch: list[Any]) -> float:
-        """Brings in a batch's model, and throws out what was not used for longest; gives how long it takes."""
+        """Brings in a batch's model, and throws out what was not used for longest; gives the time."""
         if self.rule.load_s is None:
             return 0.0
         model, there = batch[0].model, self.in_memory[replica]
@@ -395,8 +400,7 @@ class Server:
         self.replicas, self.taken = replicas, taken
         for replica in range(self.usable, was):
             self.warm_until.pop(replica, None)
-        for replica in range(was, self.usable):  # up anew, with the model of a batch that it has kept
-            self.in_memory[replica] = [run.batch[0].model for run in self.runs[replica]]
+        self.come_back(range(was, self.usable))
         if in_flight != "finish":
             last = len(self.runs) if is_total else was
             stopped = [

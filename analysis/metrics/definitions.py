@@ -247,9 +247,8 @@ DEFINITIONS = {
     ),
 }
 
-DEFINITIONS |= (
-    OF_PARTS | OF_CLASSES | OF_ROUNDS | energy.DEFINITIONS | loads.DEFINITIONS | money.DEFINITIONS | presence.DEFINITIONS
-)
+DEFINITIONS |= OF_PARTS | OF_CLASSES | OF_ROUNDS
+DEFINITIONS |= energy.DEFINITIONS | loads.DEFINITIONS | money.DEFINITIONS | presence.DEFINITIONS
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (

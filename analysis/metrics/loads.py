@@ -27,13 +27,13 @@ def loads(traffic: Traffic) -> dict[str, Any] | None:
     if not any(map(swaps, run.servers.values())) or not run.keeps_rows:
         return None
     began, made = np.zeros(len(run.servers)), np.zeros(len(run.servers))
-    for table, counts in _attempts(run):
+    for table, is_once in _attempts(run):
         server = server_asked(run, table)
         reached, started, size, loaded = (table[name].to_numpy() for name in NAMES)
-        counts = counts & (reached >= run.warm_up_s)
-        np.add.at(made, server[counts], loaded[counts])
-        counts = counts & ~np.isnan(started)
-        np.add.at(began, server[counts], 1.0 / size[counts])
+        late = is_once & (reached >= run.warm_up_s)
+        np.add.at(made, server[late], loaded[late])
+        served = late & ~np.isnan(started)
+        np.add.at(began, server[served], 1.0 / size[served])
     return {
         name: {
             "batches": round(float(began[place])),

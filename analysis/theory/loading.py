@@ -1,4 +1,4 @@
-"""How often a replica that has room for some of its models must bring one in, and what that makes of the wait.
+"""How often a replica that has room for some of its models must bring one in, and what the wait is then.
 One of the laws of this package; independent requests, the models least recently used go out."""
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _of_server(
 
 
 def room_for(run: Run, server: dict[str, Any], asked: list[str]) -> int | None:
-    """How many models fit into memory, where all of the server's take alike, are asked for, and do not fit."""
+    """How many models fit into memory, where all take alike and are asked for, and not all of them fit."""
     known = run.scenario["models"]
     takes = {float(known[name]["memory_bytes"]) for name in server["models"] or known}
     if len(takes) > 1 or 0.0 in takes or set(asked) != set(server["models"] or known):

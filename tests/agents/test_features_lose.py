@@ -1,5 +1,5 @@
-"""What features threw away nobody restores: on `gaussian_mixture`, whose densities are known, the Bayes risk from
-features is at least that from inputs, and no head that learns from features is below it.
+"""What features threw away nobody restores: on `gaussian_mixture`, whose densities are known, the Bayes risk
+from features is at least that from inputs, and no head that learns from features is below it.
 
 Features are a projection of points in the plane onto a line, under which a mixture of Gaussians of unit
 covariance is one again; risks are integrals over grids that miss less than 1e-9 of the mass.
@@ -53,8 +53,8 @@ def head(features: NDArray[np.float32], labels: NDArray[np.int16], family: str) 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_head_is_better_than_features_allow_and_they_allow_less_than_inputs(seed):
-    """Inputs allow an error of .417 and of .225, the projections .50 to .55 and .25 to .44. A head that is learned
-    comes within .012 of what its features allow, a straight one within .07, and none is below."""
+    """Inputs allow an error of .417 and of .225, the projections .50 to .55 and .25 to .44. A head that is
+    learned comes within .012 of what its features allow, a straight one within .07, and none is below."""
     plane = mixture(seed)
     density = joint(plane, np.stack(np.meshgrid(AXIS, AXIS), axis=-1).reshape(-1, 2))
     assert density.sum() * STEP**2 == pytest.approx(1.0, abs=1e-9)

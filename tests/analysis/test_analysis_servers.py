@@ -141,7 +141,9 @@ def test_an_outage_touches_those_who_may_ask_its_server(play: Play) -> None:
 
 def test_a_server_is_overloaded_whatever_idles_beside_it(play: Play) -> None:
     """The edge has one replica and takes 0.1 s a request; sensors ask nobody else, 16 times a second."""
-    only = ONCE | {"options": [{"option": "near", "server": "edge", "model": "small", "link": {"latency": 0.01}}]}
+    only = ONCE | {
+        "options": [{"option": "near", "server": "edge", "model": "small", "link": {"latency": 0.01}}]
+    }
     only |= {"choose": "unset", "policy": {"score": "random", "price": {"kind": "always_remote"}}}
     crowd = {"arrivals": {"process": {"kind": "poisson", "rate_hz": 1.6}}}
     run = play(only | crowd, {"outages": [], "queue_limit": None}, outages=[])

@@ -485,9 +485,9 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         name: {"work": work, "memory_bytes": draw(st.sampled_from([1.0, 1.0, 1.0, 2.0, 0.0]))}
         for name, work in zip(models, works, strict=True)
     }
-    for server in servers:
-        if len(server["models"]) > 1 and draw(st.integers(0, 3)):
-            server |= draw(swaps(server, [of_models[name]["memory_bytes"] for name in server["models"]], lattice))
+    for one in servers:
+        if len(one["models"]) > 1 and draw(st.integers(0, 3)):
+            one.update(draw(swaps(one, [of_models[name]["memory_bytes"] for name in one["models"]], lattice)))
     if not draw(st.integers(0, 3)):
         ask_peers(draw, servers[0], fleet[0], of_models)
     scenario = scenario_of(
@@ -530,7 +530,10 @@ def swaps(draw: st.DrawFn, server: dict[str, Any], takes: list[float], lattice: 
     if server.get("serverless") or server.get("stages", 1) > 1:
         return {"memory_bytes": sum(takes) or 1.0}
     load_s = draw(st.just(0.0) | spans(lattice, 1, 6))
-    return {"load_s": load_s, "memory_bytes": draw(st.sampled_from([max(*takes, 1.0)] * 2 + [max(takes) + 1.0]))}
+    return {
+        "load_s": load_s,
+        "memory_bytes": draw(st.sampled_from([max(*takes, 1.0)] * 2 + [max(takes) + 1.0])),
+    }
 
 
 def switches(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:

@@ -117,7 +117,9 @@ def test_an_outage_empties_the_memory(in_flight, finished, loads, stop_s):
 
 def test_a_batch_that_outlasts_an_outage_keeps_its_model_there():
     """It ends at 1.5, the outage at 1.25; the model that was beside it is gone."""
-    story = told((0.0, 2), (3.0, 2), (4.0, 1), models="abc", room=2.0, down=((1.0, 1.25),), in_flight="finish")
+    story = told(
+        (0.0, 2), (3.0, 2), (4.0, 1), models="abc", room=2.0, down=((1.0, 1.25),), in_flight="finish"
+    )
     assert story["loads"] == [1, 0, 1]
 
 
@@ -143,7 +145,9 @@ def test_a_server_that_switches_loads_what_it_switches_to():
         *((0.0, 0), (0.25, 0), (0.5, 0), (0.75, 0)),
         fleet=devices("any", options=({"option": "it", "server": "all"},)),
         servers=(rules,),
-        models={name: {"family": "linear", "memory_bytes": 1.0, "work": work} for name, work in works.items()},
+        models={
+            name: {"family": "linear", "memory_bytes": 1.0, "work": work} for name, work in works.items()
+        },
     )
     assert story["model"] == ["large", "small", "small", "large"]
     assert story["loads"] == [1, 1, 0, 1]
@@ -180,7 +184,10 @@ def busy(**parts: Any) -> Scenario:
         fleet=fleet,
         server=None,
         servers=(rules | parts,),
-        models={name: {"family": "linear", "memory_bytes": size} for name, size in zip("abc", (1, 2, 2))},
+        models={
+            name: {"family": "linear", "memory_bytes": size}
+            for name, size in zip("abc", (1, 2, 2), strict=True)
+        },
     )
 
 

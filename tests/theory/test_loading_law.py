@@ -1,4 +1,4 @@
-"""The law of models that take turns in memory: its formulas, runs that agree, and what it says nothing about."""
+"""The law of models that take turns in memory: its formulas, runs that agree, and where it is silent."""
 
 from __future__ import annotations
 

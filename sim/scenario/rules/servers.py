@@ -101,7 +101,11 @@ def models_can_be_swapped(scenario: Scenario) -> Iterator[Breach]:
         if len(there) < 2:
             yield (*path, "load_s"), server.load_s, "the server has one model, which stays: must be null"
         elif server.memory_bytes is None:
-            yield (*path, "load_s"), server.load_s, "all models are in memory where memory_bytes is null: give it, or be null"
+            yield (
+                (*path, "load_s"),
+                server.load_s,
+                "all models are in memory where memory_bytes is null: give it, or be null",
+            )
         if server.stages > 1:
             rule = "other batches are in a pipeline as a model goes out: must be 1 with load_s"
             yield (*path, "stages"), server.stages, rule
