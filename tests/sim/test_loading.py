@@ -19,6 +19,7 @@ from sim.engine.run import Run
 from sim.errors import RunFailed
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
+from sim.scenario.rules.estimates import estimate, in_words
 from sim.world.windows import EvenWindows
 from sim.world.world import World
 
@@ -201,6 +202,11 @@ def test_replicas_that_come_and_go_equal_the_reference(in_flight, autoscaling):
     assert_loops_agree(scenario, poisson(scenario, 60.0), 60.0)
     requests, _ = product(scenario, made_up(scenario), poisson(scenario, 60.0), 7.0)
     assert 20 < requests["loads"].sum() < len(requests)
+
+
+def test_what_check_prints_says_that_loads_are_not_counted():
+    told = [in_words(estimate(busy(load_s=load_s, memory_bytes=5.0))) for load_s in (0.375, None)]
+    assert ["without models that come in" in words for words in told] == [True, False]
 
 
 # The recount of `sim.results.load_audit`.
