@@ -286,15 +286,17 @@ class Server:
 
     # Models that take turns in the memory of a replica.
 
-    def bytes_of(self, models: list[int]) -> float:
+    def fits(self, there: list[int], model: int) -> bool:
+        """Whether a model has room beside those, whose bytes are added up as they are written."""
         known = list(self.scenario.server_models.values())
-        return sum(known[model].memory_bytes for model in self.models if model in models)
+        taken = sum(known[one].memory_bytes for one in self.models if one in there)
+        return taken + known[model].memory_bytes <= self.rule.memory_bytes
 
     def first_in_memory(self) -> list[int]:
         """What a replica has in its memory when the run begins: each model that still has room, in order."""
         found: list[int] = []
         for model in self.models:
-            if self.rule.load_s is None or self.bytes_of([*found, model]) <= self.rule.memory_bytes:
+            if self.rule.load_s is None or self.fits(found, model):
                 found.append(model)
         return found
 
@@ -315,7 +317,7 @@ class Server:
             there.remove(model)
             there.append(model)
             return 0.0
-        while there and self.bytes_of([*there, model]) > self.rule.memory_bytes:
+        while not self.fits(there, model):
             there.pop(0)
         there.append(model)
         batch[0].loads += 1

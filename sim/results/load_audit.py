@@ -11,11 +11,13 @@ from sim.engine.state import Ended
 from sim.errors import RunFailed
 from sim.results.whom import Whom
 from sim.world.parameters import Parameters
+from sim.world.stations import Station
 
 # When a request of a batch began, server, replica, when it ended, model, how often that came in for it, and
 # how often the request was put back.
 Start = tuple[float, int, int, float, int, int, int]
 Steps = list[tuple[float, int]]
+Floats = NDArray[np.float64]
 
 
 class LoadAudit:
@@ -59,10 +61,14 @@ class LoadAudit:
         columns = (*(sends[name] for name in ("started", "server", "replica")), ends, model, *others)
         self.starts += zip(*(column[mine].tolist() for column in columns), strict=True)
         self.starts.sort()
-        known, changes = 0, [np.array(one).T for one in steps]
+        back = [
+            [_back_up(np.array(of_server).T, replica) for replica in range(room)]
+            for room, of_server in zip(np.diff(self._first).tolist(), steps, strict=True)
+        ]
+        known = 0
         while known < len(self.starts) and self.starts[known][0] < open_since:
             batch = self._batch_at(known)
-            self._recount(batch, changes[batch[0][1]])
+            self._recount(batch, *back[batch[0][1]][batch[0][2]])
             known += len(batch)
         del self.starts[:known]
 
@@ -73,28 +79,22 @@ class LoadAudit:
             end += 1
         return self.starts[place:end]
 
-    def _recount(self, batch: list[Start], changes: NDArray[np.float64]) -> None:
+    def _recount(self, batch: list[Start], back: Floats, is_sure: NDArray[np.bool_]) -> None:
+        """back: when the replica was up anew; is_sure: of each whether nothing else changed then."""
         at_s, server, replica, ends, model, *_ = batch[0]
         place = int(self._first[server]) + replica
-        back = self._back_up(changes, replica)
-        for up_s in back[(back > self.last_at[place]) & (back <= at_s)].tolist():
-            self._come_back(place, up_s, np.count_nonzero(changes[0] == up_s) == 1)
+        since, until, over = np.searchsorted(back, (self.last_at[place], at_s, ends), side="right").tolist()
+        for which in range(since, until):
+            self._come_back(place, back[which], bool(is_sure[which]))
         there = self.in_memory[place]
         loads, returns = sum(one[5] for one in batch), sum(one[6] for one in batch)
-        again = self._stations[server].in_flight == "restart" and np.any((back > at_s) & (back <= ends))
+        again = self._stations[server].in_flight == "restart" and over > until
         more = loads - (model not in there)
         if self.is_known[place] and not (more == 0 or (more > 0 and (returns or again))):
             told = "came into memory and was" if more > 0 else "was not in memory and did not come"
             raise RunFailed("run", f"a model {told} there for a batch of {at_s} s on replica {replica}")
         self._use(there, server, model)
         self.last_at[place], self.last_ends[place] = at_s, ends
-
-    @staticmethod
-    def _back_up(changes: NDArray[np.float64], replica: int) -> NDArray[np.float64]:
-        """When a replica was up anew."""
-        at_s, usable = changes
-        found: NDArray[np.float64] = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)]
-        return found
 
     def _come_back(self, place: int, up_s: float, is_sure: bool) -> None:
         """Of what was in memory the model is left of a batch that the replica still has."""
@@ -105,9 +105,22 @@ class LoadAudit:
     def _use(self, there: list[int], server: int, model: int) -> None:
         """A model is the last used one, and what was not used for longest goes out for it."""
         station = self._stations[server]
-        takes = {one: needed for one, _, needed in station.widths}
         if model in there:
             there.remove(model)
-        while there and sum(takes[one] for one in (*there, model)) > station.memory_bytes:
-            there.pop(0)
+        else:
+            needed = sum(takes for one, _, takes in station.widths if one == model)
+            while there and _bytes(station, there) + needed > station.memory_bytes:
+                there.pop(0)
         there.append(model)
+
+
+def _bytes(station: Station, models: list[int]) -> float:
+    """What these take, added up in the order in which they are written."""
+    return sum(takes for one, _, takes in station.widths if one in models)
+
+
+def _back_up(changes: Floats, replica: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """When a replica was up anew, and of each instant whether nothing else changed at it."""
+    at_s, usable = changes
+    found: Floats = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)]
+    return found, np.array([np.count_nonzero(at_s == one) == 1 for one in found.tolist()], dtype=bool)
