@@ -3,6 +3,9 @@ Asked by `sim.results.verify`; shares nothing with the handlers."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from math import inf
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +20,6 @@ from sim.world.stations import Station
 # how often the request was put back.
 Start = tuple[float, int, int, float, int, int, int]
 Steps = list[tuple[float, int]]
-Floats = NDArray[np.float64]
 
 
 class LoadAudit:
@@ -31,19 +33,19 @@ class LoadAudit:
     def __init__(self, parameters: Parameters) -> None:
         self._stations, self._whom = parameters.stations, Whom.of(parameters, 0, None)
         room = [one.most_replicas if one.swaps else 0 for one in parameters.stations]
-        self._first = np.cumsum([0, *room])
+        self._first = [sum(room[:n]) for n in range(len(room) + 1)]
         self.starts: list[Start] = []
         self.in_memory = [
             [
                 model
                 for (model, *_), since in zip(one.widths, one.memory_at_start(), strict=True)
-                if since > -np.inf
+                if since > -inf
             ]
             for one, n in zip(parameters.stations, room, strict=True)
             for _ in range(n)
         ]
-        self.is_known = np.ones(self._first[-1], dtype=bool)
-        self.last_at, self.last_ends = (np.full(self._first[-1], -np.inf) for _ in range(2))
+        self.is_known = [True] * len(self.in_memory)
+        self.last_at, self.last_ends = ([-inf] * len(self.in_memory) for _ in range(2))
 
     def add(self, ended: Ended, open_since: float, steps: list[Steps]) -> None:
         """Takes the attempts of rows that ended. Raises RunFailed if a model came in that was there, or was
@@ -68,7 +70,8 @@ class LoadAudit:
         known = 0
         while known < len(self.starts) and self.starts[known][0] < open_since:
             batch = self._batch_at(known)
-            self._recount(batch, *back[batch[0][1]][batch[0][2]])
+            _, server, replica, *_ = batch[0]
+            self._recount(batch, *back[server][replica])
             known += len(batch)
         del self.starts[:known]
 
@@ -79,21 +82,24 @@ class LoadAudit:
             end += 1
         return self.starts[place:end]
 
-    def _recount(self, batch: list[Start], back: Floats, is_sure: NDArray[np.bool_]) -> None:
+    def _recount(self, batch: list[Start], back: list[float], is_sure: list[bool]) -> None:
         """back: when the replica was up anew; is_sure: of each whether nothing else changed then."""
-        at_s, server, replica, ends, model, *_ = batch[0]
-        place = int(self._first[server]) + replica
-        since, until, over = np.searchsorted(back, (self.last_at[place], at_s, ends), side="right").tolist()
+        at_s, server, replica, ends, model, loads, returns = batch[0]
+        place = self._first[server] + replica
+        since, until = bisect_right(back, self.last_at[place]), bisect_right(back, at_s)
         for which in range(since, until):
-            self._come_back(place, back[which], bool(is_sure[which]))
+            self._come_back(place, back[which], is_sure[which])
         there = self.in_memory[place]
-        loads, returns = sum(one[5] for one in batch), sum(one[6] for one in batch)
-        again = self._stations[server].in_flight == "restart" and over > until
+        for one in batch[1:]:
+            loads, returns = loads + one[5], returns + one[6]
         more = loads - (model not in there)
-        if self.is_known[place] and not (more == 0 or (more > 0 and (returns or again))):
-            told = "came into memory and was" if more > 0 else "was not in memory and did not come"
-            raise RunFailed("run", f"a model {told} there for a batch of {at_s} s on replica {replica}")
-        self._use(there, server, model)
+        if more and self.is_known[place]:
+            again = self._stations[server].in_flight == "restart" and bisect_right(back, ends) > until
+            if more < 0 or not (returns or again):
+                told = "came into memory and was" if more > 0 else "was not in memory and did not come"
+                raise RunFailed("run", f"a model {told} there for a batch of {at_s} s on replica {replica}")
+        if there[-1:] != [model]:
+            self._use(there, server, model)
         self.last_at[place], self.last_ends[place] = at_s, ends
 
     def _come_back(self, place: int, up_s: float, is_sure: bool) -> None:
@@ -119,8 +125,8 @@ def _bytes(station: Station, models: list[int]) -> float:
     return sum(takes for one, _, takes in station.widths if one in models)
 
 
-def _back_up(changes: Floats, replica: int) -> tuple[Floats, NDArray[np.bool_]]:
+def _back_up(changes: NDArray[np.float64], replica: int) -> tuple[list[float], list[bool]]:
     """When a replica was up anew, and of each instant whether nothing else changed at it."""
     at_s, usable = changes
-    found: Floats = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)]
-    return found, np.array([np.count_nonzero(at_s == one) == 1 for one in found.tolist()], dtype=bool)
+    found = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)].tolist()
+    return found, [np.count_nonzero(at_s == one) == 1 for one in found]
