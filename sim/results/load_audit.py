@@ -16,9 +16,9 @@ from sim.results.whom import Whom
 from sim.world.parameters import Parameters
 from sim.world.stations import Station
 
-# When a request of a batch began, server, replica, when it ended, model, how often that came in for it, and
-# how often the request was put back.
-Start = tuple[float, int, int, float, int, int, int]
+# When a request of a batch began, server, replica, when it ended, model, how often that came in for it, how
+# often the request was put back, and when it was finished.
+Start = tuple[float, int, int, float, int, int, int, float]
 Steps = list[tuple[float, int]]
 
 
@@ -59,7 +59,7 @@ class LoadAudit:
         closed_at = np.where(sends["cause"] == LOST, sends["closed_at"], np.inf)
         ends = np.where(np.isnan(sends["finished"]), closed_at, sends["finished"])
         model = self._whom.models(ended.rows["client"][sends["row"]], sends)
-        others = (sends[name] for name in ("loads", "returns"))
+        others = (sends[name] for name in ("loads", "returns", "finished"))
         columns = (*(sends[name] for name in ("started", "server", "replica")), ends, model, *others)
         self.starts += zip(*(column[mine].tolist() for column in columns), strict=True)
         self.starts.sort()
@@ -84,7 +84,7 @@ class LoadAudit:
 
     def _recount(self, batch: list[Start], back: list[float], is_sure: list[bool]) -> None:
         """back: when the replica was up anew; is_sure: of each whether nothing else changed then."""
-        at_s, server, replica, ends, model, loads, returns = batch[0]
+        at_s, server, replica, ends, model, loads, returns, finished = batch[0]
         place = self._first[server] + replica
         since, until = bisect_right(back, self.last_at[place]), bisect_right(back, at_s)
         for which in range(since, until):
@@ -99,6 +99,9 @@ class LoadAudit:
                 told = "came into memory and was" if more > 0 else "was not in memory and did not come"
                 raise RunFailed("run", f"a model {told} there for a batch of {at_s} s on replica {replica}")
         if there[-1:] != [model]:
+            takes_s = self._stations[server].load_s or 0.0
+            if self.is_known[place] and model not in there and finished - at_s < takes_s:
+                raise RunFailed("run", f"a batch of {at_s} s was finished before its model can be in memory")
             self._use(there, server, model)
         self.last_at[place], self.last_ends[place] = at_s, ends
 

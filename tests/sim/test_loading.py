@@ -14,6 +14,7 @@ from stories import Story, devices, server
 from test_loop import assert_loops_agree
 from worlds import MadeUpLearner, differences, frame, group_of, made_up, poisson, product, scenario_of
 
+from sim.engine.handlers import loading
 from sim.engine.linking import handler
 from sim.engine.run import Run
 from sim.errors import RunFailed
@@ -212,6 +213,9 @@ def test_what_check_prints_says_that_loads_are_not_counted():
 # The recount of `sim.results.load_audit`.
 
 
+sound_load = loading.load_model
+
+
 @handler
 def the_last_used(w: Any, s: Any, memory: Any, needed: Any) -> Any:
     """What goes out is what was used last."""
@@ -231,9 +235,17 @@ def nothing(*_: Any) -> Any:
     return 0.0
 
 
+@handler
+def at_once(w: Any, s: Any, now: Any, replica: Any) -> Any:
+    """Loads that take no time."""
+    sound_load(w, s, now, replica)
+    return 0.0
+
+
 @pytest.mark.parametrize(
     ("place", "mutant", "said"),
     [
+        ("server.load_model", at_once, "finished before its model can be in memory"),
         ("loading.make_room", the_last_used, "model (came into memory and was|was not in memory)"),
         ("loading.make_room", nothing, "was not in memory and did not come there"),
         ("capacity.come_back", nothing, "was not in memory and did not come there"),
