@@ -65,6 +65,7 @@ STORIES = (
     "switching",
     "calls",
     "pipelines",
+    "loading",
     "device_parts",
     "queues",
     "timeline",
