@@ -33,6 +33,8 @@ FILES = (
     "switching",
     "calls",
     "pipelines",
+    "loading",
+    "cells",
     "device_parts",
     "queues",
     "timeline",

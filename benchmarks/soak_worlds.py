@@ -239,6 +239,8 @@ OFTEN = {
     ("Scenario", "network"): 1.0,
     ("Server", "outages"): 0.4,
     ("NamedServer", "outages"): 0.4,
+    **{(name, "memory_bytes"): 0.6 for name in ("NamedServer", "ServerModel")},
+    ("NamedServer", "load_s"): 0.4,
     ("Outage", "target"): 0.7,
     ("Scenario", "training"): 0.3,
     ("Scenario", "data"): 0.1,
@@ -292,6 +294,11 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     ("NamedServer", "models"): lambda one: one.some(one.models, least=1),
     **{(name, "queue_limit"): lambda one: one.number(0, 20) for name in ("Server", "NamedServer")},
     **{(name, "autoscaling"): Drawing.autoscaling for name in ("Server", "NamedServer")},
+    ("NamedServer", "load_s"): lambda one: one.one_of(0.0, 0.05, 0.4, 3.0),
+    **{
+        (name, "memory_bytes"): lambda one: one.one_of(1.0, 1.0, 2.0)
+        for name in ("NamedServer", "ServerModel")
+    },
     ("LinksTarget", "groups"): lambda one: one.some(one.groups, least=1),
     ("Group", "presence"): Drawing.presence,
     ("Group", "moves"): Drawing.moves,

@@ -62,6 +62,8 @@ class Placing:
             raise BadInput(f"placement: {plan.name} has peers_of or of_group: a client's model stays with it")
         if any(plan.switch_of(place) for place in range(len(plan.servers))):
             raise BadInput(f"placement: {plan.name} has a server with a switch, which chooses models itself")
+        if any(one.load_s is not None for one in plan.servers):
+            raise BadInput(f"placement: {plan.name} has a server with load_s, which holds any model in turn")
         if plan.horizon_s <= plan.warm_up_s:
             raise BadInput(f"placement: {plan.name} has no time to look at: horizon_s is {plan.horizon_s:g}")
         self.plan, self.models = plan, list(plan.server_models)

@@ -66,6 +66,7 @@ class Send:
     cause: str = "none"
     accepted: bool = False
     is_cold: bool = False
+    loads: int = 0  # how often its model came into memory for a batch that it heads
     backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
     model: int = -1  # which answers

@@ -59,6 +59,7 @@ class Run:
 
     batch: list[Any]
     ends: float = inf
+    load_s: float = 0.0
 
 
 class Server:
@@ -102,6 +103,7 @@ class Server:
         self.models = [names.index(name) for name in scenario.models_of(place)]
         self.width = len(self.models) - 1  # the place of the model that it is at
         self.came: list[float] = []
+        self.in_memory = [self.first_in_memory() for _ in self.runs]  # models, the last used behind
 
     @property
     def usable(self) -> int:
@@ -192,14 +194,16 @@ class Server:
         while self.idle() and self.is_due([*self.returned, *self.waiting]):
             batch = self.form_batch()
             if batch:
-                replica = ([one for one in self.idle() if self.is_warm(one)] or self.idle())[0]
+                if self.switch:  # now: the next batch may start at this instant, too
+                    self.width = self.choose_model(batch)
+                    self.answer_by(batch, self.width)
+                ready = [one for one in self.idle() if self.is_warm(one) and self.has_model(one, batch)]
+                replica = (ready or self.idle())[0]
                 self.measure()
                 run = Run(batch)
                 self.runs[replica].append(run)
                 self.takes_next[replica] = False
-                if self.switch:  # now: the next batch may start at this instant, too
-                    self.width = self.choose_model(batch)
-                    self.answer_by(batch, self.width)
+                run.load_s = self.load(replica, batch)
                 self.env.process(self.work(replica, run))
 
     def form_batch(self) -> list[Any]:
@@ -249,6 +253,7 @@ class Server:
         if not self.is_warm(replica):
             run.batch[0].is_cold = True
             takes += self.rule.serverless.cold_start_s
+        takes += run.load_s
         if self.rule.stages == 1:
             yield from self.go_on(replica, run, self.env.now + takes)
         else:
@@ -278,6 +283,45 @@ class Server:
         if calls is None or replica < calls.provisioned:
             return True
         return self.env.now <= self.warm_until.get(replica, -inf)
+
+    # Models that take turns in the memory of a replica.
+
+    def fits(self, there: list[int], model: int) -> bool:
+        """Whether a model has room beside those, whose bytes are added up as they are written."""
+        known = list(self.scenario.server_models.values())
+        taken = sum(known[one].memory_bytes for one in self.models if one in there)
+        return taken + known[model].memory_bytes <= self.rule.memory_bytes
+
+    def first_in_memory(self) -> list[int]:
+        """What a replica has in its memory when the run begins: each model that still has room, in order."""
+        found: list[int] = []
+        for model in self.models:
+            if self.rule.load_s is None or self.fits(found, model):
+                found.append(model)
+        return found
+
+    def come_back(self, replicas: range) -> None:
+        """They are up anew, each with the model of a batch that it has kept."""
+        for replica in replicas:
+            self.in_memory[replica] = [run.batch[0].model for run in self.runs[replica]]
+
+    def has_model(self, replica: int, batch: list[Any]) -> bool:
+        return self.rule.load_s is None or batch[0].model in self.in_memory[replica]
+
+    def load(self, replica: int, batch: list[Any]) -> float:
+        """Brings in a batch's model, and throws out what was not used for longest; gives the time."""
+        if self.rule.load_s is None:
+            return 0.0
+        model, there = batch[0].model, self.in_memory[replica]
+        if model in there:
+            there.remove(model)
+            there.append(model)
+            return 0.0
+        while not self.fits(there, model):
+            there.pop(0)
+        there.append(model)
+        batch[0].loads += 1
+        return float(self.rule.load_s)
 
     def choose_model(self, batch: list[Any]) -> int:
         """The place of the model that answers a batch which starts now."""
@@ -358,6 +402,7 @@ class Server:
         self.replicas, self.taken = replicas, taken
         for replica in range(self.usable, was):
             self.warm_until.pop(replica, None)
+        self.come_back(range(was, self.usable))
         if in_flight != "finish":
             last = len(self.runs) if is_total else was
             stopped = [
@@ -400,7 +445,8 @@ class Server:
             if replica < self.usable or (self.usable and replica >= self.replicas):
                 left, (run,) = self.held.pop(replica), self.runs[replica]
                 if self.rule.in_flight == "restart":
-                    left = self.batch_s(replica, run.batch)
+                    self.in_memory[replica] = []
+                    left = self.batch_s(replica, run.batch) + self.load(replica, run.batch)
                 self.env.process(self.go_on(replica, run, self.env.now + left))
 
     # Autoscaling.

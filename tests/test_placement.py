@@ -221,6 +221,10 @@ SMALL = {"name": "small", "horizon_s": 30, "server": {"service": SERVICE}}
             "has a server with a switch",
         ),
         (
+            FLEET | {"servers": [FLEET["servers"][0] | {"load_s": 0.1}, FLEET["servers"][1]]},
+            "has a server with load_s",
+        ),
+        (
             FLEET
             | {"fleet": [group("x", "two", "a", 1.0, options=TWICE, choose="order"), *FLEET["fleet"][1:]]},
             "x has several ways to one model",

@@ -358,6 +358,7 @@ def reference_with_energy(
     switches = any(server.switch for server in loop.servers)
     whom = ASKED if switches or max(map(len, loop.options)) > 1 else []
     cold = ["cold_start"] if any(one.serverless for one in scenario.stations) else []
+    loads = ["loads"] if any(one.load_s is not None for one in scenario.stations) else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
     computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
     moves = ["cell"] if any(one.moves for one in scenario.fleet) else []
@@ -371,7 +372,7 @@ def reference_with_energy(
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold + computed + recall + moves,
+        columns=COMPARED + whom + drawn + cold + loads + computed + recall + moves,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -384,7 +385,7 @@ def reference_with_energy(
             for send in request.sends
             if len(request.sends) > 1
         ],
-        columns=["request_id", "attempt", *SENT, "charged", *whom, *cold, *computed],
+        columns=["request_id", "attempt", *SENT, "charged", *whom, *cold, *loads, *computed],
     )
     metered = np.flatnonzero(World(scenario).power.is_metered[group]) if drawn else ()
     energy = [{"client_id": client} | loop.devices[client].account(horizon) for client in metered]
@@ -426,6 +427,7 @@ def _asked(loop: Reference, client: int, send: Send | None) -> dict[str, object]
     return {
         "option": options.index(one) if send else -1,
         "cold_start": bool(send and send.is_cold),
+        "loads": send.loads if send else 0,
         "server": scenario.station_names[one.server],
         "model": [*scenario.server_models][send.model if send else one.model],
     }

@@ -13,7 +13,7 @@ from analysis.metrics.growth import Growth, growth_of
 from analysis.metrics.mean_work import mean_work
 from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
-from analysis.run_folder.servers import intake_share
+from analysis.run_folder.servers import intake_share, swaps
 from analysis.run_folder.traffic import Floats, Traffic
 from analysis.statistics.percentiles import quantile
 from analysis.statistics.run_length import dispersion_of, relaxation_s
@@ -118,7 +118,9 @@ class OneServer:
 
 
 def service_law(asked: dict[str, Any]) -> Any:
-    """The mean and variation of a server's service; None for times from a file."""
+    """The mean and variation of a server's service; None for times from a file, and where models come in."""
+    if swaps(asked):
+        return None
     from analysis.theory.queues import service_of  # noqa: PLC0415  (the laws are told by these metrics)
 
     return service_of(asked["service"])

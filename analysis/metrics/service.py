@@ -19,7 +19,7 @@ from analysis.run_folder.outages import (
     replica_steps,
     seconds_touched,
 )
-from analysis.run_folder.servers import intake_share
+from analysis.run_folder.servers import intake_share, swaps
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
@@ -107,7 +107,9 @@ def load(traffic: Traffic) -> dict[str, Any]:
 
 def seconds_per_request(server: dict[str, Any]) -> float | None:
     """Mean replica time per request with full batches, base_s/B + per_item_s, of a pipeline that of a stage;
-    None for a file of unknown mean, or a law that somebody brought."""
+    None for a file of unknown mean, or a law that somebody brought, and where models come in as well."""
+    if swaps(server):
+        return None
     service, batch, share = server["service"], float(server["max_batch"]), intake_share(server)
     if service["kind"] == "affine":
         return (float(service["base_s"]) / batch + float(service["per_item_s"])) * share

@@ -15,6 +15,7 @@ from analysis.metrics.breakdown import by_whom
 from analysis.metrics.classes import classes, ranking
 from analysis.metrics.energy import energy
 from analysis.metrics.intervals import intervals
+from analysis.metrics.loads import loads
 from analysis.metrics.money import calls, money
 from analysis.metrics.outages import outages
 from analysis.metrics.presence import presence
@@ -70,6 +71,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "wire": service.wire,
     "cost": service.cost,
     "calls": calls,
+    "loads": loads,
     "money": money,
     "energy": energy,
     "presence": presence,
@@ -95,6 +97,7 @@ WHERE_THERE_ARE_ANY = (
     "options",
     "queues",
     "calls",
+    "loads",
     "money",
     "energy",
     "presence",

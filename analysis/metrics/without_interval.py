@@ -52,6 +52,7 @@ WITHOUT: dict[str, str] = {
         ),
         TOTAL,
     ),
+    "loads.*.*": "counts of this run; the law of models that take turns has the interval of their share",
     "prototypes.answered": TOTAL,
     **dict.fromkeys(
         (f"prototypes.{name}" for name in ("answered_share", "age_s", "age_max_s")),

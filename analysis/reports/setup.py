@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from analysis.reports.outages_in_words import outages_in_words
+from analysis.run_folder.servers import swaps
 from analysis.time_in_words import span
 
 HEADING = "what ran"
@@ -139,6 +140,9 @@ def _of_server(server: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "service", _service(server["service"])
     if int(server.get("stages", 1)) > 1:
         yield "stages", f"a pipeline of {server['stages']} stages, overhead {server['stage_overhead']:g}"
+    if swaps(server):
+        memory = f"{server['memory_bytes']:g} bytes"
+        yield "load_s", f"models take turns in {memory} of memory, {server['load_s']:g} s to bring one in"
     yield "outages", outages_in_words(server.get("outages") or [])
 
 

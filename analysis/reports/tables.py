@@ -142,6 +142,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             *_latencies(summary),
             ("answered / served in time", _in_time(summary["goodput"])),
             *_of_models(summary),
+            *_of_loads(summary),
             ("correct in time", f"{rate(summary['goodput']['correct_in_time_hz'])} /s"),
             ("arrivals", f"{rate(summary['goodput']['arrivals_hz'])} /s"),
             *[("offered load", load_of(load["offered"]))] * (load["offered"] is not None),
@@ -244,6 +245,14 @@ def _of_models(summary: Summary) -> list[tuple[str, str]]:
     }
     said = ", ".join(f"{name} {share}" for name, share in shares.items())
     return [("served in time", said)] * (1 < len(shares) <= MOST_MODELS)
+
+
+def _of_loads(summary: Summary) -> list[tuple[str, str]]:
+    """How many batches found their model in no memory, server by server."""
+    shares = {name: percent(one["share"]) for name, one in (summary.get("loads") or {}).items()}
+    return [("batches that load a model", ", ".join(f"{name} {share}" for name, share in shares.items()))] * (
+        0 < len(shares) <= MOST_MODELS
+    )
 
 
 def _latencies(summary: Summary) -> list[tuple[str, str]]:

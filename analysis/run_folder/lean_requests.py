@@ -238,7 +238,7 @@ def _add_several(run: Run, found: dict[str, Array], several: list[pd.DataFrame])
     calls: dict[str, Array] = {}
     listed = 0
     for path in part_paths(run.path, "attempts", needed=False):
-        schema = columns_by_run.attempts(run.has_options, run.has_calls, run.computes)
+        schema = columns_by_run.attempts(run.has_options, run.has_calls, run.computes, run.swaps)
         asked = ["option", "server"] if run.has_options else []
         named = ["request_id", "attempt", "charged", "server_cause", "reached_at_s"]
         table = read_table(path, schema, [*named, *SERVED, *_cold(run), *asked])

@@ -118,7 +118,7 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Every attempt of requests with several, by request_id and attempt."""
-        schema = columns_by_run.attempts(self.has_options, self.has_calls, self.computes)
+        schema = columns_by_run.attempts(self.has_options, self.has_calls, self.computes, self.swaps)
         frame = read_parts(self.path, "attempts", schema, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
 

@@ -97,6 +97,11 @@ def switches(server: dict[str, Any]) -> bool:
     return server.get("switch") is not None
 
 
+def swaps(server: dict[str, Any]) -> bool:
+    """Whether a server's models take turns in its memory."""
+    return server.get("load_s") is not None
+
+
 def together(servers: list[dict[str, Any]]) -> dict[str, Any]:
     """Several servers as one, for numbers of all of them: replicas and places added up, the largest batch,
     and no law of service, as there is none."""

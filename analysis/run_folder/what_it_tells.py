@@ -55,6 +55,7 @@ class WhatItTells:
             self.computes,
             self.has_prototypes,
             self.has_cells,
+            self.swaps,
         )
 
     @property
@@ -104,6 +105,11 @@ class WhatItTells:
     def has_calls(self) -> bool:
         """Whether some server is serverless, so that calls may be cold."""
         return self._has(columns_by_run.COLD.name)
+
+    @cached_property
+    def swaps(self) -> bool:
+        """Whether models of some server take turns in its memory, so that they come in for batches."""
+        return self._has(columns_by_run.LOADS.name)
 
     @cached_property
     def has_work_of_samples(self) -> bool:

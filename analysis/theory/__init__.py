@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from analysis.run_folder.run import Run
-from analysis.run_folder.servers import switches
+from analysis.run_folder.servers import swaps, switches
 from analysis.run_folder.traffic import Traffic
 from analysis.theory import (
     asking,
@@ -16,6 +16,7 @@ from analysis.theory import (
     cells,
     cut_off,
     deciding,
+    loading,
     pipelines,
     presence,
     shared_links,
@@ -41,6 +42,7 @@ LAWS: dict[str, Law] = {
     "presence": presence.LAW,
     "cells": cells.LAW,
     "pipelines": pipelines.LAW,
+    "loading": loading.LAW,
     "asking": asking.LAW,
     "switching": switching.LAW,
 }
@@ -82,6 +84,7 @@ def what_there_is(run: Run) -> frozenset[str]:
         "choices": any(len(options) > 1 for options in run.options.values()),
         "stages": any(server.get("stages", 1) > 1 for server in servers),
         "switches": any(map(switches, servers)),
+        "loads": any(map(swaps, servers)),
         "calls": any(server.get("serverless") for server in servers),
         "presence": any(group.get("presence") for group in groups),
         "links": bool(run.scenario.get("network")),

@@ -19,7 +19,6 @@ from analysis.theory.prediction import Floats, Law, Prediction, mean_over_time, 
 from analysis.theory.queues import endless_queue, sampling_error_of_wait, service_of
 from analysis.theory.service_laws import Service
 from analysis.theory.streams import Stream, streams_of
-from sim.results import columns
 
 MOST_BUSY = 0.95  # beyond, a run is seldom long enough to show a mean
 SETTLES = 10.0  # relaxation times left out at the start
@@ -31,16 +30,16 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     be had each model a device of its own."""
     run, streams = traffic.run, streams_of(traffic)
     is_told = len(run.servers) > 1 or any(one.get("stages", 1) > 1 for one in run.servers.values())
-    if not is_told or streams is None or not all(map(_is_plain, streams)):
+    if not is_told or streams is None or not all(map(is_plain, streams)):
         return None
     if run.has_work_of_samples or has_work_of_traces(run) or run.outages_asked:
         return None
-    waits = _waits(run)
+    waits = of_each_server(run)
     found: list[Prediction] = []
     for place, (name, server) in enumerate(run.servers.items()):
         mine = [one for one in streams if run.options[one.name][0]["server"] == name]
-        takes = {_takes_s(run, server, one) for one in mine}
-        if len(takes) == 1 and None not in takes and _is_simple(server):
+        takes = {takes_alone_s(run, server, one) for one in mine}
+        if len(takes) == 1 and None not in takes and is_simple(server):
             found += _of_server(traffic, name, mine, float(takes.pop() or 0.0), waits[place])
     return found or None
 
@@ -55,11 +54,11 @@ def wait_s(rate_hz: float, takes_s: float, stages: int = 1, overhead: float = 1.
     return inf if queue is None else queue.wait_s
 
 
-def _is_plain(stream: Stream) -> bool:
+def is_plain(stream: Stream) -> bool:
     return stream.is_steady_poisson and stream.group["retry"] is None and stream.group["breaker"] is None
 
 
-def _takes_s(run: Run, server: dict[str, Any], stream: Stream) -> float | None:
+def takes_alone_s(run: Run, server: dict[str, Any], stream: Stream) -> float | None:
     """The service time of a group's requests alone; None where it varies."""
     law, (option,) = service_of(server["service"]), run.options[stream.name]
     if law is None or law.cv > 0:
@@ -68,7 +67,7 @@ def _takes_s(run: Run, server: dict[str, Any], stream: Stream) -> float | None:
     return float(law.mean_s(1) * of_model * stream.group["service_factor"])
 
 
-def _is_simple(server: dict[str, Any]) -> bool:
+def is_simple(server: dict[str, Any]) -> bool:
     return (
         server["replicas"] == server["max_batch"] == 1
         and server["queue_limit"] is None
@@ -79,7 +78,7 @@ def _is_simple(server: dict[str, Any]) -> bool:
 
 
 def _of_server(
-    traffic: Traffic, name: str, streams: list[Stream], takes_s: float, seen: tuple[Floats, Floats, Floats]
+    traffic: Traffic, name: str, streams: list[Stream], takes_s: float, seen: tuple[Floats, ...]
 ) -> list[Prediction]:
     run = traffic.run
     server, to_s = run.servers[name], run.horizon_s
@@ -114,21 +113,20 @@ def _of_server(
     return [one for one in found if one.simulated is None or one.agrees is not None]
 
 
-def _waits(run: Run) -> list[tuple[Floats, Floats, Floats]]:
-    """Of each server when served requests reached it, began and were finished."""
-    names = ["reached_at_s", "started_at_s", "finished_at_s"]
+def of_each_server(run: Run, *also: str) -> list[tuple[Floats, ...]]:
+    """Of each server when served requests reached it, began and were finished, and what else is asked of
+    them."""
+    names = ["reached_at_s", "started_at_s", "finished_at_s", *also]
     parts: list[list[Floats]] = []
     for path in part_paths(run.path, "requests", needed=False):
-        table = read_requests(run, path, columns.REQUESTS, ["request_id", *names])
+        table = read_requests(run, path, run.columns_of_requests(run.has_options), ["request_id", *names])
         times = [table[name].to_numpy() for name in names]
         parts.append([server_asked(run, table).astype(np.float64), *times])
     server, *times = (np.concatenate(column) for column in zip(*parts, strict=True))
     served = ~np.isnan(times[2])
-    found = []
-    for place in range(len(run.servers)):
-        reached, started, finished = (column[served & (server == place)] for column in times)
-        found.append((reached, started, finished))
-    return found
+    return [
+        tuple(column[served & (server == place)] for column in times) for place in range(len(run.servers))
+    ]
 
 
 LAW = Law(

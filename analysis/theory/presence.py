@@ -54,5 +54,7 @@ LAW = Law(
     source="M/G/N/N, insensitive to the law of service (Sevastyanov 1957); Erlang's B",
     fails="in shorter runs, which show too few visits",
     predict=predict,
-    knows=frozenset({"presence", "calls", "servers", "options", "choices", "stages", "switches", "links"}),
+    knows=frozenset(
+        {"presence", "calls", "servers", "options", "choices", "stages", "switches", "links", "loads"}
+    ),
 )

@@ -67,6 +67,7 @@ SEND_TYPES: dict[str, str] = {
     "batch_size": "i2",
     "cause": "i1",  # index into CAUSES
     "is_cold": "?",  # a call of a serverless server that found no warm instance
+    "loads": "i2",  # how often a model came into memory for a batch that it heads
     "failure": "i1",  # index into OUTCOMES: how it ended for the client, who no longer waits; 0 = it did not
     "retry_at": "f8",  # when the next attempt will be sent; NaN = none is planned
     "returns": "i2",  # to the queue, from batches that an outage stopped
@@ -105,6 +106,7 @@ NEW_SEND: dict[str, float] = {
     "batch_size": 0,
     "cause": 0,
     "is_cold": 0,
+    "loads": 0,
     "failure": 0,
     "retry_at": np.nan,
     "returns": 0,
@@ -224,6 +226,7 @@ def _station_at_start(one: Station) -> StationState:
         cleared=[-np.inf] * places,
         stages=one.stages,
         warm_until=[-np.inf] * places,
+        used_at=one.memory_at_start() * places if one.swaps else [],
         replicas=one.replicas,
         taken=one.replicas - usable,
         scaling=Scaling(),

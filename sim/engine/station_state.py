@@ -50,9 +50,11 @@ class StationState:
     per replica the sends in service, in the order of the batch; ends: when that batch ends; since: when it
     began, or last went on; left: seconds left of one that stands still (NaN: it does not). A pipeline of
     several `stages` stands there once for each; cleared: of these when the last batch leaves the stage (-inf:
-    none, or the first is free). warm_until: until when an instance of a serverless server is warm. replicas:
-    those there are; taken: by outages. steps: (instant, usable replicas) at the start of the last chunk and
-    wherever they changed in it, for those who keep a record.
+    none, or the first is free). warm_until: until when an instance of a serverless server is warm. used_at:
+    of a server that swaps, for each replica and model when a batch of it last began there (-inf: it is not in
+    the memory; negative: it was there at the start). replicas: those there are; taken: by outages. steps:
+    (instant, usable replicas) at the start of the last chunk and wherever they changed in it, for those who
+    keep a record.
     """
 
     waiting: list[int]
@@ -62,6 +64,7 @@ class StationState:
     since: list[float]
     left: list[float]
     warm_until: list[float]
+    used_at: list[float]
     cleared: list[float]
     stages: int
     replicas: int

@@ -31,6 +31,7 @@ ASKED = (
 )
 OWN_COST = pa.field("c_e", pa.float64())  # of runs whose samples have costs of their own: of a charged send
 COLD = pa.field("cold_start", pa.bool_())  # of runs with serverless servers: whether its call found none warm
+LOADS = pa.field("loads", pa.int16())  # of runs with servers that swap: how often one brought in its model
 # Of runs whose devices have a part in what some option asks: when they were done with it, NaN: they had none.
 COMPUTED = pa.field("computed_at_s", pa.float64())
 DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw: for this request
@@ -57,12 +58,14 @@ def requests(
     computes: bool = False,
     has_prototypes: bool = False,
     has_cells: bool = False,
+    swaps: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
-    own = (*own, *((COLD,) if has_calls else ()), *((COMPUTED,) if computes else ()))
-    own = (*own, *(NEAREST if has_prototypes else ()), *((CELL,) if has_cells else ()))
+    own = (*own, *((COLD,) if has_calls else ()), *((LOADS,) if swaps else ()))
+    own = (*own, *((COMPUTED,) if computes else ()), *(NEAREST if has_prototypes else ()))
+    own = (*own, *((CELL,) if has_cells else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
@@ -77,9 +80,11 @@ def kept(schema: pa.Schema, detail: str) -> pa.Schema:
     return pa.schema([field for field in schema if field.name not in left_out])
 
 
-def attempts(has_options: bool = False, has_calls: bool = False, computes: bool = False) -> pa.Schema:
+def attempts(
+    has_options: bool = False, has_calls: bool = False, computes: bool = False, swaps: bool = False
+) -> pa.Schema:
     """The columns of `attempts`; in runs with several options whom each asked."""
-    own = (*(ASKED if has_options else ()), *((COLD,) if has_calls else ()))
+    own = (*(ASKED if has_options else ()), *((COLD,) if has_calls else ()), *((LOADS,) if swaps else ()))
     return pa.schema([*ATTEMPTS, *own, *((COMPUTED,) if computes else ())])
 
 

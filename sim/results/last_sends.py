@@ -25,6 +25,7 @@ _NEVER = {
             "batch_size",
             "cause",
             "is_cold",
+            "loads",
         )
     },
 }

@@ -16,7 +16,17 @@ from sim.engine.traces_told import told_by_traces
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
-from sim.results.columns_by_run import CELL, COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
+from sim.results.columns_by_run import (
+    CELL,
+    COLD,
+    COMPUTED,
+    DRAWN,
+    LOADS,
+    NEAREST,
+    OWN_COST,
+    QUALITIES,
+    kept,
+)
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -82,6 +92,7 @@ class Tabulator:
             bool(self.parameters.computes.any()),
             NEAREST[0].name in columns,
             CELL.name in columns,
+            self.parameters.swaps,
         )
         return coded_table(columns, kept(schema, self.detail), self.names)
 
@@ -109,6 +120,8 @@ class Tabulator:
             columns[DRAWN.name] = rows["drawn"] / JOULE
         if self.parameters.has_calls:
             columns[COLD.name] = last["is_cold"]
+        if self.parameters.swaps:
+            columns[LOADS.name] = last["loads"]
         return columns
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -126,7 +139,10 @@ class Tabulator:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends)
         if has_calls := self.parameters.has_calls:
             columns[COLD.name] = sends["is_cold"]
-        schema = columns_of_attempts(self.has_options, has_calls, bool(self.parameters.computes.any()))
+        if swaps := self.parameters.swaps:
+            columns[LOADS.name] = sends["loads"]
+        computes = bool(self.parameters.computes.any())
+        schema = columns_of_attempts(self.has_options, has_calls, computes, swaps)
         return coded_table(columns, schema, self.names)
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:

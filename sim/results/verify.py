@@ -18,6 +18,7 @@ from sim.results.call_audit import CallAudit
 from sim.results.columns import OUTCOMES
 from sim.results.energy_audit import EnergyAudit
 from sim.results.link_audit import audited
+from sim.results.load_audit import LoadAudit
 from sim.results.stage_audit import audit_stages
 from sim.world.budgets import NO_ACCOUNT
 from sim.world.population import CLIENT_SHIFT
@@ -34,6 +35,7 @@ _ORDERS = (
 )
 _KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
 _KEPT_OF_CALLS = ("ended", "calls")
+_KEPT_OF_LOADS = ("starts", "in_memory", "is_known", "last_at", "last_ends")
 _KEPT_OF_ENERGY = ("drawn", "asked", "listens_until", "sent")
 
 
@@ -65,6 +67,7 @@ class Verifier:
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
         self._links: list[list[float]] = [[] for _ in parameters.network.names]
         self._energy, self._calls = EnergyAudit(parameters), CallAudit(parameters)
+        self._loads = LoadAudit(parameters)
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
         """Raises RunFailed if a row breaks a law."""
@@ -117,9 +120,10 @@ class Verifier:
         self._energy.add(ended, open_since)
 
     def called(self, ended: Ended, open_since: float) -> None:
-        """Raises RunFailed if a serverless server's call was cold and need not be, or the reverse;
-        open_since: as for `spent`."""
+        """Raises RunFailed if a serverless server's call was cold and need not be, or the reverse, or a model
+        came into memory that was there, or the reverse; open_since: as for `spent`."""
         self._calls.add(ended, open_since)
+        self._loads.add(ended, open_since, self._steps)
 
     def passed(self, ended: Ended) -> None:
         """Raises RunFailed if a shared link let more or less pass than it could, or in another order; or a
@@ -151,6 +155,7 @@ class Verifier:
         return own | {
             "energy": {name: getattr(self._energy, name) for name in _KEPT_OF_ENERGY},
             "calls": {name: getattr(self._calls, name) for name in _KEPT_OF_CALLS},
+            "loads": {name: getattr(self._loads, name) for name in _KEPT_OF_LOADS},
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
@@ -161,6 +166,8 @@ class Verifier:
             setattr(self._energy, name, kept["energy"][name])
         for name in _KEPT_OF_CALLS:
             setattr(self._calls, name, kept["calls"][name])
+        for name in _KEPT_OF_LOADS:
+            setattr(self._loads, name, kept["loads"][name])
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)

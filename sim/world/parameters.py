@@ -107,6 +107,11 @@ class Parameters:
         return any(station.serverless for station in self.stations)
 
     @property
+    def swaps(self) -> bool:
+        """Whether models of some server take turns in its memory."""
+        return any(station.swaps for station in self.stations)
+
+    @property
     def has_battery(self) -> NDArray[np.bool_]:
         """Per group whether its devices run on one."""
         return self.power.capacity > 0

@@ -39,7 +39,24 @@ class Station:
     in_flight: str
     queue_survives: bool
     switch: Switch | None
-    widths: tuple[tuple[int, float], ...]  # of its models, in order: their places, and work
+    widths: tuple[tuple[int, float, float], ...]  # of its models, in order: their places, work and memory
+    memory_bytes: float
+    load_s: float | None  # None: all of its models are in memory
+
+    @property
+    def swaps(self) -> bool:
+        """Whether its models take turns in the memory of its replicas."""
+        return self.load_s is not None
+
+    def memory_at_start(self) -> list[float]:
+        """Of each model since when it is in a replica's memory: those there is room for, in order, the first
+        of them for the longest; -inf: it is not."""
+        found, taken = [], 0.0
+        for place, (_, _, takes) in enumerate(self.widths):
+            fits = taken + takes <= self.memory_bytes
+            taken += takes * fits
+            found.append(float(place - len(self.widths)) if fits else -np.inf)
+        return found
 
 
 def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowness) -> Station:
@@ -67,6 +84,9 @@ def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowne
         queue_survives=server.queue_survives,
         switch=scenario.switch_of(place),
         widths=tuple(
-            (names.index(name), scenario.server_models[name].work) for name in scenario.models_of(place)
+            (names.index(name), scenario.server_models[name].work, scenario.server_models[name].memory_bytes)
+            for name in scenario.models_of(place)
         ),
+        memory_bytes=np.inf if server.memory_bytes is None else server.memory_bytes,
+        load_s=None if server.load_s is None else float(server.load_s),
     )

@@ -141,7 +141,9 @@ def test_an_outage_touches_those_who_may_ask_its_server(play: Play) -> None:
 
 def test_a_server_is_overloaded_whatever_idles_beside_it(play: Play) -> None:
     """The edge has one replica and takes 0.1 s a request; sensors ask nobody else, 16 times a second."""
-    only = ONCE | {"options": [{"option": "near", "server": "edge", "link": {"latency": 0.01}}]}
+    only = ONCE | {
+        "options": [{"option": "near", "server": "edge", "model": "small", "link": {"latency": 0.01}}]
+    }
     only |= {"choose": "unset", "policy": {"score": "random", "price": {"kind": "always_remote"}}}
     crowd = {"arrivals": {"process": {"kind": "poisson", "rate_hz": 1.6}}}
     run = play(only | crowd, {"outages": [], "queue_limit": None}, outages=[])
@@ -194,7 +196,7 @@ def test_batches_of_two_servers_are_told_apart(play: Play) -> None:
 
 def test_groups_that_ask_one_server_each_are_told_apart_too(play: Play) -> None:
     """No request says whom it asked, since its group does: of first sends and of retries."""
-    only = {"options": [{"option": "near", "server": "edge", "link": {"latency": 0.01}}]}
+    only = {"options": [{"option": "near", "server": "edge", "model": "small", "link": {"latency": 0.01}}]}
     run = play(only | {"choose": "unset", "retry": {"attempts": 2}, "timeout_s": 0.2})
     assert not run.has_options
     batches, sends = batches_and_sends(run, np.sort(run.requests["request_id"].to_numpy()))
@@ -207,7 +209,7 @@ def test_groups_that_ask_one_server_each_are_told_apart_too(play: Play) -> None:
 def test_the_time_line_has_a_curve_of_each_server(play: Play) -> None:
     """What is usable of a serverless one, calls at once, would flatten the others."""
     calls = {"serverless": {"keep_alive_s": 5.0, "cold_start_s": 0.1}, "replicas": 200, "max_batch": 1}
-    run = play(edge=calls | {"autoscaling": None, "in_flight": "lose"})
+    run = play(edge=calls | {"autoscaling": None, "in_flight": "lose", "load_s": None})
     queues, replicas = timeline(traffic_of(run)).axes[2:4]
     assert [line.get_label() for line in queues.lines if not line.get_label().startswith("_")] == list(
         run.servers

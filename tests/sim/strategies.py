@@ -482,8 +482,12 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
                 option["link"] |= {"payload_bytes": draw(st.sampled_from([500, 2000]))}
             option["over"] = draw(st.sampled_from([None, over_some(draw, network)]))
     of_models: dict[str, dict[str, Any]] = {
-        name: {"work": work} for name, work in zip(models, works, strict=True)
+        name: {"work": work, "memory_bytes": draw(st.sampled_from([1.0, 1.0, 1.0, 2.0, 0.0]))}
+        for name, work in zip(models, works, strict=True)
     }
+    for one in servers:
+        if len(one["models"]) > 1 and draw(st.integers(0, 3)):
+            one.update(draw(swaps(one, [of_models[name]["memory_bytes"] for name in one["models"]], lattice)))
     if not draw(st.integers(0, 3)):
         ask_peers(draw, servers[0], fleet[0], of_models)
     scenario = scenario_of(
@@ -517,6 +521,19 @@ def ask_peers(
     server["replicas"] = draw(st.integers(1, devices))
     if group["arrivals"]["process"]["kind"] != "closed_loop" and draw(st.booleans()):
         group["presence"] = {"join_hz": 0.05, "stay": draw(st.sampled_from([2.0, 5.0]))}
+
+
+@st.composite
+def swaps(draw: st.DrawFn, server: dict[str, Any], takes: list[float], lattice: bool) -> dict[str, Any]:
+    """Models that take turns in the memory of a server's replicas; `takes`: of each. A pipeline or instances
+    have room for all."""
+    if server.get("serverless") or server.get("stages", 1) > 1:
+        return {"memory_bytes": sum(takes) or 1.0}
+    load_s = draw(st.just(0.0) | spans(lattice, 1, 6))
+    return {
+        "load_s": load_s,
+        "memory_bytes": draw(st.sampled_from([max(*takes, 1.0)] * 2 + [max(takes) + 1.0])),
+    }
 
 
 def switches(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:

@@ -98,6 +98,7 @@ class Context:
             stopped=np.empty((in_service + 16, 4)),
             steps=steps,
             coming=coming_of(parameters, state),
+            used_at=np.concatenate([np.array(one.used_at, dtype=np.float64) for one in servers]),
             wanted=wanted_of(parameters, state),
         )
         self._rows_drawn, listed = rows, [send for server in servers for send in server.waiting]
@@ -248,6 +249,7 @@ class Context:
                 setattr(server.scaling, name, float(s[name]))
             for name in SWITCHED:
                 setattr(server.switched, name, int(s[name]))
+            server.used_at = w.used_at[s.first_memory : s.first_memory + len(server.used_at)].tolist()
             self._read_batches(server, int(s.first_replica))
         steps: list[list[tuple[float, int]]] = [[] for _ in state.stations]
         halts: list[list[tuple[float, int, float]]] = [[] for _ in state.stations]

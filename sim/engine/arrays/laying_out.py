@@ -287,5 +287,5 @@ def kind_of(price: Price | PythonPolicy) -> type[Price] | PythonPolicy:
 def widths_of(parameters: Parameters) -> Widths:
     """The models of every server, in order."""
     every = [width for station in parameters.stations for width in station.widths]
-    model, work = (np.array(column) for column in zip(*every, strict=True))
-    return Widths(model.astype(np.int64), work.astype(np.float64))
+    model, work, memory_bytes = (np.array(column) for column in zip(*every, strict=True))
+    return Widths(model.astype(np.int64), work.astype(np.float64), memory_bytes.astype(np.float64))

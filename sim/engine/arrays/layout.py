@@ -211,4 +211,7 @@ class Arrays(NamedTuple):
     stopped: Floats  # (n, 4): size of the batch, start, stop, server
     steps: Floats  # (n, 5): instant, usable replicas, server, batches that stand still, seconds thrown away
     coming: Floats  # when replicas that were ordered are there, server after server
+    used_at: (
+        Floats  # when a model last began on a replica that swaps, see `StationState`, server after server
+    )
     wanted: Ints  # how many were wanted at the last ticks, server after server, -1: nothing was decided

@@ -105,10 +105,12 @@ class Options(NamedTuple):
 
 
 class Widths(NamedTuple):
-    """The models of servers that choose among them, server after server: their places, and work."""
+    """The models of servers that choose among them, or swap them in, server after server: their places, work
+    and memory."""
 
     model: Ints
     work: Floats
+    memory_bytes: Floats
 
 
 class Constants(NamedTuple):

@@ -47,6 +47,10 @@ STATION = np.dtype(
         ("keep_alive_s", "f8"),
         ("cold_start_s", "f8"),
         ("provisioned", "i8"),
+        ("swaps", "i8"),  # whether its models take turns in the memory of its replicas
+        ("load_s", "f8"),
+        ("memory_bytes", "f8"),
+        ("first_memory", "i8"),  # where its replicas begin in `used_at`, a place for each of its models
         ("scales", "i8"),
         ("interval_s", "f8"),
         ("target_utilisation", "f8"),  # 0: it goes by the queue

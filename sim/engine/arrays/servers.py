@@ -23,7 +23,7 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
     """A record of each server, as it stands at `begin`."""
     found = np.zeros(len(parameters.stations), dtype=STATION).view(np.recarray)
     ranks = ranks_of(parameters)
-    scale = replica = coming = wanted = fair = door = width = 0
+    scale = replica = coming = wanted = fair = door = width = memory = 0
     for number, (rule, now) in enumerate(zip(parameters.stations, state.stations, strict=True)):
         calls, scaling, discipline = rule.serverless, rule.autoscaling, DISCIPLINES[rule.discipline]
         numbers = {
@@ -47,6 +47,10 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             "keep_alive_s": float(calls.keep_alive_s) if calls else 0.0,
             "cold_start_s": float(calls.cold_start_s) if calls else 0.0,
             "provisioned": calls.provisioned if calls else 0,
+            "swaps": rule.swaps,
+            "load_s": rule.load_s or 0.0,
+            "memory_bytes": rule.memory_bytes,
+            "first_memory": memory,
             "scales": scaling is not None,
             "interval_s": scaling.interval_s if scaling else 1.0,
             "target_utilisation": (scaling.target_utilisation or 0.0) if scaling else 0.0,
@@ -83,6 +87,6 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
             found[name][number] = value
         scale, replica = scale + rule.max_batch + 1, replica + len(now.batch_of)
         coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
-        width += len(rule.widths)
+        width, memory = width + len(rule.widths), memory + len(now.used_at)
         fair, door = fair + discipline.is_by_client, door + (rule.admission.bucket() is not None)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from sim.engine.events import CAPACITY, FINISH, KEY_READY, LOSE, QUEUE, READY, REQUEUE, RESTART, SCALE
 from sim.engine.handlers.autoscaling import arrived, count_busy, measure, order, wanted
 from sim.engine.handlers.calls import turn_cold
+from sim.engine.handlers.loading import come_back, load_model, lose_memory
 from sim.engine.handlers.pipelines import empty
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.queue import forget_all, list_all, put_back
@@ -98,6 +99,8 @@ def change(w: Any, r: Any, s: Any, now: Any, replicas: Any, taken: Any, in_fligh
         return False
     set_limit(s)
     for replica in range(was_to, from_replica):
+        if s.swaps:
+            come_back(w, s, replica)
         make_usable(w, s, replica)
     for replica in range(from_replica, was_to):
         if w.replicas.is_idle[replica]:
@@ -190,6 +193,9 @@ def release_batches(w: Any, r: Any, s: Any, now: Any, usable: Any) -> Any:
         if not isnan(left) and (place < usable or (usable > 0 and place >= s.replicas)):
             if s.in_flight == RESTART:
                 left = batch_s(w, s, now, replica)
+                if s.swaps:
+                    lose_memory(w, s, replica, -1)
+                    left += load_model(w, s, now, replica)
             w.replicas.left[replica] = nan
             s.held -= 1
             go_on(w, r, now, replica, left)

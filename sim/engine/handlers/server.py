@@ -23,6 +23,7 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.autoscaling import measure
 from sim.engine.handlers.calls import is_warm, keep_warm, warmest
+from sim.engine.handlers.loading import holder, load_model
 from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.pipelines import enter, first_place, free_first_stage, free_place, put_intake
 from sim.engine.handlers.primitives import put, whole_number
@@ -71,7 +72,8 @@ def goes_down(w: Any, now: Any, send: Any) -> Any:
 
 @handler
 def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
-    """Starts every batch that may start, each on the idle replica with the lowest index, warm ones first."""
+    """Starts every batch that may start, each on the idle replica with the lowest index: first those that are
+    warm, or have its model in their memory."""
     replicas = w.replicas
     while s.idle > 0 and s.waiting > 0:
         if s.waiting < s.max_batch and s.batch_wait_s > 0.0:
@@ -84,6 +86,10 @@ def serve(w: Any, r: Any, s: Any, now: Any) -> Any:
         replica = warmest(w, s, now) if s.is_serverless else s.lowest
         form(w, s, now, replica)
         if replicas.size[replica] > 0:
+            if s.switch > 0:
+                switch_model(w, s, now, replicas.head[replica], replicas.size[replica])
+            if s.swaps:
+                replica = holder(w, s, replica)
             start(w, r, s, now, replica)
 
 
@@ -151,10 +157,10 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
         sends.replica[send] = number
         sends.batch_size[send] = size
         send = w.lists.after[send]
-    if s.switch > 0:
-        switch_model(w, s, now, head, size)
     takes = batch_s(w, s, now, replica)
-    if s.is_serverless and not is_warm(w, s, now, replica):
+    if s.swaps:
+        takes += load_model(w, s, now, replica)
+    elif s.is_serverless and not is_warm(w, s, now, replica):
         sends.is_cold[head] = True
         takes += s.cold_start_s
     if s.stages == 1:

@@ -27,8 +27,9 @@ REPORT_S = 6.0  # wall seconds of the report and of starting up
 class Estimate(NamedTuple):
     """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
     minute, were every request sent that the policy may send, each once, and shared by all servers; of as many
-    replicas as autoscaling may give where it is_scaled. bytes: in memory at the peak. written: on the disk,
-    in so many files. wall_s: without the training of models."""
+    replicas as autoscaling may give where it is_scaled, and without what brings models in where one swaps.
+    bytes: in memory at the peak. written: on the disk, in so many files. wall_s: without the training of
+    models."""
 
     requests: float
     offered: float
@@ -38,6 +39,7 @@ class Estimate(NamedTuple):
     written: float
     wall_s: float
     is_scaled: bool = False
+    swaps: bool = False
 
 
 def estimate(scenario: Scenario) -> Estimate:
@@ -59,6 +61,7 @@ def estimate(scenario: Scenario) -> Estimate:
         requests * REQUEST_BYTES + horizon_s * SECOND_BYTES + OTHER_BYTES,
         requests * REQUEST_S + REPORT_S,
         any(server.autoscaling is not None for server in scenario.stations),
+        any(server.load_s is not None for server in scenario.stations),
     )
 
 
@@ -66,7 +69,8 @@ def in_words(found: Estimate) -> str:
     """What `check` says of it."""
     busiest = f", {found.busiest:.2g} at the busiest" if found.busiest > 1.1 * found.offered else ""
     scaled = ", scaled out in full" if found.is_scaled else ""
-    load = f"an offered load of at most {found.offered:.2g}{busiest}{scaled}"
+    loads = ", without models that come in" if found.swaps else ""
+    load = f"an offered load of at most {found.offered:.2g}{busiest}{scaled}{loads}"
     return (
         f"expected: {found.requests:,.0f} requests; {load}; "
         f"{found.bytes / 2**30:.1f} GiB of memory; {found.files} files of {found.written / 2**20:,.0f} MiB; "

@@ -82,10 +82,43 @@ def models_fit_the_memory(scenario: Scenario) -> Iterator[Breach]:
         there = [name for name in scenario.models_of(place) if name in models]
         apart = [name for name in there if models[name].nested_in not in there]  # a part is in its whole
         takes = {name: models[name].memory_bytes for name in apart}
+        if server.load_s is not None:
+            continue  # where each must fit, see `models_can_be_swapped`
         if server.memory_bytes is not None and sum(takes.values()) > server.memory_bytes:
             each = ", ".join(f"{name} {one:g}" for name, one in takes.items())
             rule = f"its models take {sum(takes.values()):g}: {each}"
             yield (*path, "memory_bytes"), server.memory_bytes, rule
+
+
+def models_can_be_swapped(scenario: Scenario) -> Iterator[Breach]:
+    """With `load_s`: there is something to swap, and room for each model alone."""
+    models = scenario.server_models
+    for place, (path, server) in enumerate(stations(scenario)):
+        if server.load_s is None:
+            continue
+        there = [name for name in scenario.models_of(place) if name in models]
+        parts = [name for name in there if models[name].nested_in in there]
+        if len(there) < 2:
+            yield (*path, "load_s"), server.load_s, "the server has one model, which stays: must be null"
+        elif server.memory_bytes is None:
+            yield (
+                (*path, "load_s"),
+                server.load_s,
+                "all models are in memory where memory_bytes is null: give it, or be null",
+            )
+        if server.stages > 1:
+            rule = "other batches are in a pipeline as a model goes out: must be 1 with load_s"
+            yield (*path, "stages"), server.stages, rule
+        if server.serverless is not None:
+            rule = "an instance starts with its models: must be null with load_s, or set cold_start_s instead"
+            yield (*path, "serverless"), "...", rule
+        if parts:
+            rule = f"{parts[0]} is a part of a model of this server, and goes with it: must be null"
+            yield (*path, "load_s"), server.load_s, rule
+        for name in there:
+            if server.memory_bytes is not None and models[name].memory_bytes > server.memory_bytes:
+                rule = f"{name} takes {models[name].memory_bytes:g} alone: it can never come in"
+                yield (*path, "memory_bytes"), server.memory_bytes, rule
 
 
 def a_pipeline_has_stages(scenario: Scenario) -> Iterator[Breach]:
@@ -228,6 +261,7 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     switches_have_models_in_order,
     every_model_has_a_server,
     models_fit_the_memory,
+    models_can_be_swapped,
     a_pipeline_has_stages,
     models_can_specialise,
     a_warm_start_can_be_taken,

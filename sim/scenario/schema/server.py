@@ -117,7 +117,11 @@ class Station(Part):
     replicas: Replicas = 1
     """How many of it serve at once."""
     memory_bytes: Positive | None = None
-    """Memory of a replica, all stages of it together, which its models must fit; null: enough."""
+    """Memory of a replica, all stages of it together, which its models must fit, with `load_s` each of them;
+    null: enough."""
+    load_s: SpanOrZero | None = None
+    """How long it takes to bring a model into that memory, where they do not all fit: the least recently used
+    go out for it; null: all are there, and must fit."""
     stages: Annotated[int, Field(ge=1, le=64)] = 1
     """Parts into which a replica cuts its models, a device each: a pipeline that takes a batch as soon as the
     one before has left its first stage."""

@@ -65,6 +65,39 @@ MODELS = (
             "models: [large, small], memory_bytes: 2.5, ",
             "memory_bytes: 2.5 is not allowed: its models take 3: large 2, small 1",
         ),
+        (
+            "models: [large], ",
+            "models: [large, small], memory_bytes: 1.5, load_s: 0.1, ",
+            "memory_bytes: 1.5 is not allowed: large takes 2 alone: it can never come in",
+        ),
+        (
+            "models: [large], ",
+            "models: [large], memory_bytes: 2, load_s: 0.1, ",
+            "load_s: 0.1 is not allowed: the server has one model, which stays: must be null",
+        ),
+        (
+            "models: [large], ",
+            "models: [large, small], load_s: 0.1, ",
+            "load_s: 0.1 is not allowed: all models are in memory where memory_bytes is null: give it",
+        ),
+        (
+            "models: [large], ",
+            "models: [large, small], memory_bytes: 2, load_s: 0.1, stages: 2, ",
+            "stages: 2 is not allowed: other batches are in a pipeline as a model goes out: must be 1",
+        ),
+        (
+            "models: [large], ",
+            "models: [large, small], memory_bytes: 2, load_s: 0.1, "
+            "serverless: {keep_alive_s: 1, cold_start_s: 1}, ",
+            "is not allowed: an instance starts with its models: must be null with load_s",
+        ),
+        (
+            SCENARIO.partition("  - {server: edge")[0],
+            SCENARIO.partition("  - {server: edge")[0].replace("linear,", "small_cnn, nested_in: large,")
+            + "  - {server: more, models: [small, large], memory_bytes: 3, load_s: 0.1, "
+            "service: {kind: affine, base_s: 0.1}}\n",
+            "load_s: 0.1 is not allowed: small is a part of a model of this server, and goes with it",
+        ),
         ("choose: best", "choose: best\n    homes: [near, far]", "is for choose: home: must be null"),
         ("choose: best", "choose: home\n    homes: [near]", "an option for each of 2 clients, not 1"),
         ("choose: best", "choose: home\n    homes: [near, fra]", 'homes.1: "fra" is not allowed'),
