@@ -13,22 +13,10 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
+from sim.results import columns_by_run
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
-from sim.results.columns_by_run import (
-    CELL,
-    COLD,
-    COMPUTED,
-    DRAWN,
-    LOADS,
-    NEAREST,
-    OWN_COST,
-    QUALITIES,
-    kept,
-)
-from sim.results.columns_by_run import attempts as columns_of_attempts
-from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
 from sim.results.whom import Whom
 from sim.world.energy import JOULE
@@ -82,19 +70,19 @@ class Tabulator:
 
     def requests(self, columns: Columns) -> pa.Table:
         """One row per ended request, sorted by request_id, of what `columns` gives."""
-        schema = columns_of_requests(
-            QUALITIES[0].name in columns,
-            OWN_COST.name in columns,
+        schema = columns_by_run.requests(
+            columns_by_run.QUALITIES[0].name in columns,
+            columns_by_run.OWN_COST.name in columns,
             self.told,
             self.has_options,
-            DRAWN.name in columns,
+            columns_by_run.DRAWN.name in columns,
             self.parameters.has_calls,
             bool(self.parameters.computes.any()),
-            NEAREST[0].name in columns,
-            CELL.name in columns,
+            columns_by_run.NEAREST[0].name in columns,
+            columns_by_run.CELL.name in columns,
             self.parameters.swaps,
         )
-        return coded_table(columns, kept(schema, self.detail), self.names)
+        return coded_table(columns, columns_by_run.kept(schema, self.detail), self.names)
 
     def columns(self, ended: Ended) -> Columns:
         """What `requests` tell of each ended request, by request_id, names as codes; (n,)."""
@@ -108,21 +96,17 @@ class Tabulator:
             columns |= self._qualities(rows, self.whom.models(rows["client"], last), columns["answered_by"])
             columns["correct"] = columns["quality"] == 1.0
         if self.whom.sample_c_e is not None:
-            columns[OWN_COST.name] = self.whom.sample_c_e[
+            columns[columns_by_run.OWN_COST.name] = self.whom.sample_c_e[
                 self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
         if len(self.parameters.cells.every) > 1:
-            columns[CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
+            columns[columns_by_run.CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last)
         if self.parameters.power.is_metered.any():
-            columns[DRAWN.name] = rows["drawn"] / JOULE
-        if self.parameters.has_calls:
-            columns[COLD.name] = last["is_cold"]
-        if self.parameters.swaps:
-            columns[LOADS.name] = last["loads"]
-        return columns
+            columns[columns_by_run.DRAWN.name] = rows["drawn"] / JOULE
+        return columns | self._met(last)
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
@@ -130,19 +114,18 @@ class Tabulator:
         several = np.flatnonzero((np.bincount(row, minlength=len(ended.rows["client"])) > 1)[row])
         several = several[np.lexsort((attempt[several], row[several]))]
         sends = take(ended.sends, several)
-        columns = self._sent(sends) | {
+        columns = self._sent(sends) | self._met(sends)
+        columns |= {
             "request_id": ended.rows["request_id"][sends["row"]],
             "attempt": sends["attempt"],
             "charged": self.charged(ended)[several],
         }
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends)
-        if has_calls := self.parameters.has_calls:
-            columns[COLD.name] = sends["is_cold"]
-        if swaps := self.parameters.swaps:
-            columns[LOADS.name] = sends["loads"]
-        computes = bool(self.parameters.computes.any())
-        schema = columns_of_attempts(self.has_options, has_calls, computes, swaps)
+        loop = self.parameters
+        schema = columns_by_run.attempts(
+            self.has_options, loop.has_calls, bool(loop.computes.any()), loop.swaps
+        )
         return coded_table(columns, schema, self.names)
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
@@ -172,7 +155,7 @@ class Tabulator:
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
             "answered_by": self.answerers.names,
-            CELL.name: self.parameters.cells.every,
+            columns_by_run.CELL.name: self.parameters.cells.every,
             "server": self.servers,
             "model": self.models,
         }
@@ -227,13 +210,20 @@ class Tabulator:
         return {
             "sent_at_s": sends["sent"],
             "reached_at_s": np.where(sends["reached"] < self.horizon_s, sends["reached"], np.nan),
-            COMPUTED.name: np.where(sends["computed_at"] < self.horizon_s, sends["computed_at"], np.nan),
+            columns_by_run.COMPUTED.name: np.where(
+                sends["computed_at"] < self.horizon_s, sends["computed_at"], np.nan
+            ),
             "started_at_s": sends["started"],
             "finished_at_s": sends["finished"],
             "replica": sends["replica"],
             "batch_size": sends["batch_size"],
             "server_cause": sends["cause"],
         }
+
+    def _met(self, sends: Columns) -> Columns:
+        """What servers of some sorts tell of a send."""
+        found: Columns = {columns_by_run.COLD.name: sends["is_cold"]} if self.parameters.has_calls else {}
+        return found | ({columns_by_run.LOADS.name: sends["loads"]} if self.parameters.swaps else {})
 
     def _answered(self, rows: Columns, last: Columns, server_version: NDArray[np.int32]) -> Columns:
         """Who answered, what, when, and what it cost."""
@@ -242,7 +232,7 @@ class Tabulator:
         group = clients.group[rows["client"]]
         by = self.answerers.by(outcome, group)
         nearest = self.answerers.nearest(rows, group, by, self.learning)
-        recalled = nearest.get(NEAREST[0].name, np.int16(-1))
+        recalled = nearest.get(columns_by_run.NEAREST[0].name, np.int16(-1))
         by = np.where(recalled >= 0, BY_PROTOTYPE, by)
         client_label, server_label = self._labels(
             rows, group, server_version, self.whom.models(rows["client"], last)
@@ -278,7 +268,9 @@ class Tabulator:
         graded = np.atleast_2d(tables.server_quality)[model, sample]
         server = np.where(decided, graded, np.float32(np.nan))
         given = np.select([by == BY_CLIENT, by == BY_SERVER], [client, server], np.float32(0.0))
-        return dict(zip((field.name for field in QUALITIES), (client, server, given), strict=True))
+        return dict(
+            zip((field.name for field in columns_by_run.QUALITIES), (client, server, given), strict=True)
+        )
 
     def _first_answers(
         self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
