@@ -13,7 +13,7 @@ from sim.engine.events import LOST, REFUSALS
 from sim.engine.learning import Learning
 from sim.engine.state import Columns, Ended, take
 from sim.engine.traces_told import told_by_traces
-from sim.results import columns_by_run
+from sim.results import columns_by_run as by_run
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
@@ -70,19 +70,19 @@ class Tabulator:
 
     def requests(self, columns: Columns) -> pa.Table:
         """One row per ended request, sorted by request_id, of what `columns` gives."""
-        schema = columns_by_run.requests(
-            columns_by_run.QUALITIES[0].name in columns,
-            columns_by_run.OWN_COST.name in columns,
+        schema = by_run.requests(
+            by_run.QUALITIES[0].name in columns,
+            by_run.OWN_COST.name in columns,
             self.told,
             self.has_options,
-            columns_by_run.DRAWN.name in columns,
+            by_run.DRAWN.name in columns,
             self.parameters.has_calls,
             bool(self.parameters.computes.any()),
-            columns_by_run.NEAREST[0].name in columns,
-            columns_by_run.CELL.name in columns,
+            by_run.NEAREST[0].name in columns,
+            by_run.CELL.name in columns,
             self.parameters.swaps,
         )
-        return coded_table(columns, columns_by_run.kept(schema, self.detail), self.names)
+        return coded_table(columns, by_run.kept(schema, self.detail), self.names)
 
     def columns(self, ended: Ended) -> Columns:
         """What `requests` tell of each ended request, by request_id, names as codes; (n,)."""
@@ -96,16 +96,16 @@ class Tabulator:
             columns |= self._qualities(rows, self.whom.models(rows["client"], last), columns["answered_by"])
             columns["correct"] = columns["quality"] == 1.0
         if self.whom.sample_c_e is not None:
-            columns[columns_by_run.OWN_COST.name] = self.whom.sample_c_e[
+            columns[by_run.OWN_COST.name] = self.whom.sample_c_e[
                 self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
         if len(self.parameters.cells.every) > 1:
-            columns[columns_by_run.CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
+            columns[by_run.CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last)
         if self.parameters.power.is_metered.any():
-            columns[columns_by_run.DRAWN.name] = rows["drawn"] / JOULE
+            columns[by_run.DRAWN.name] = rows["drawn"] / JOULE
         return columns | self._met(last)
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -123,9 +123,7 @@ class Tabulator:
         if self.has_options:
             columns |= self.whom.columns(ended.rows["client"][sends["row"]], sends)
         loop = self.parameters
-        schema = columns_by_run.attempts(
-            self.has_options, loop.has_calls, bool(loop.computes.any()), loop.swaps
-        )
+        schema = by_run.attempts(self.has_options, loop.has_calls, bool(loop.computes.any()), loop.swaps)
         return coded_table(columns, schema, self.names)
 
     def charged(self, ended: Ended) -> NDArray[np.bool_]:
@@ -155,7 +153,7 @@ class Tabulator:
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
             "answered_by": self.answerers.names,
-            columns_by_run.CELL.name: self.parameters.cells.every,
+            by_run.CELL.name: self.parameters.cells.every,
             "server": self.servers,
             "model": self.models,
         }
@@ -210,7 +208,7 @@ class Tabulator:
         return {
             "sent_at_s": sends["sent"],
             "reached_at_s": np.where(sends["reached"] < self.horizon_s, sends["reached"], np.nan),
-            columns_by_run.COMPUTED.name: np.where(
+            by_run.COMPUTED.name: np.where(
                 sends["computed_at"] < self.horizon_s, sends["computed_at"], np.nan
             ),
             "started_at_s": sends["started"],
@@ -222,8 +220,8 @@ class Tabulator:
 
     def _met(self, sends: Columns) -> Columns:
         """What servers of some sorts tell of a send."""
-        found: Columns = {columns_by_run.COLD.name: sends["is_cold"]} if self.parameters.has_calls else {}
-        return found | ({columns_by_run.LOADS.name: sends["loads"]} if self.parameters.swaps else {})
+        found: Columns = {by_run.COLD.name: sends["is_cold"]} if self.parameters.has_calls else {}
+        return found | ({by_run.LOADS.name: sends["loads"]} if self.parameters.swaps else {})
 
     def _answered(self, rows: Columns, last: Columns, server_version: NDArray[np.int32]) -> Columns:
         """Who answered, what, when, and what it cost."""
@@ -232,7 +230,7 @@ class Tabulator:
         group = clients.group[rows["client"]]
         by = self.answerers.by(outcome, group)
         nearest = self.answerers.nearest(rows, group, by, self.learning)
-        recalled = nearest.get(columns_by_run.NEAREST[0].name, np.int16(-1))
+        recalled = nearest.get(by_run.NEAREST[0].name, np.int16(-1))
         by = np.where(recalled >= 0, BY_PROTOTYPE, by)
         client_label, server_label = self._labels(
             rows, group, server_version, self.whom.models(rows["client"], last)
@@ -268,9 +266,7 @@ class Tabulator:
         graded = np.atleast_2d(tables.server_quality)[model, sample]
         server = np.where(decided, graded, np.float32(np.nan))
         given = np.select([by == BY_CLIENT, by == BY_SERVER], [client, server], np.float32(0.0))
-        return dict(
-            zip((field.name for field in columns_by_run.QUALITIES), (client, server, given), strict=True)
-        )
+        return dict(zip((field.name for field in by_run.QUALITIES), (client, server, given), strict=True))
 
     def _first_answers(
         self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
