@@ -51,7 +51,7 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
                 "marker": MARKERS[number % len(MARKERS)],
                 "ms": 4.5,
             }
-            _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label=label, **look)
+            _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label, **look)
         _ticks_at_values(panel, rows, values, numeric)
         panel.set_xlabel(path_label(axes[0]))
         panel.set_ylabel(axis_label(metric))
@@ -143,9 +143,11 @@ def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
             continue
         number = numbers[0]
         names = [", ".join(word(value) for value in rows[one]["chosen"]) for one in numbers]
-        panel.errorbar(
+        _with_bars(
+            panel,
             x[0],
             y[0],
+            " = ".join(names),
             xerr=_reach(x),
             yerr=_reach(y),
             color=SERIES[number % len(SERIES)],
@@ -155,7 +157,6 @@ def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
             ms=7,
             lw=1.2,
             ls="",
-            label=" = ".join(names),
         )
     panel.set_xlabel(axis_label(across))
     panel.set_ylabel(axis_label(up))
@@ -238,11 +239,17 @@ def format_value(value: float, metric: Metric) -> str:
     return quantity(value, metric.unit) if metric.unit else f"{value:.4g}"
 
 
-def _with_intervals(panel: Axes, x: np.ndarray, rows: Rows, metric: Metric, **look: Any) -> None:
+def _with_intervals(panel: Axes, x: np.ndarray, rows: Rows, metric: Metric, label: str, **look: Any) -> None:
     values = _scaled(np.array([row["metrics"][metric.name] for row in rows], dtype=float), metric)
     order = np.argsort(x, kind="stable")
     x, values = x[order], values[order]
-    panel.errorbar(x, values[:, 0], yerr=_reach(values.T), lw=1.4, capsize=2, **look)
+    _with_bars(panel, x, values[:, 0], label, yerr=_reach(values.T), lw=1.4, capsize=2, **look)
+
+
+def _with_bars(panel: Axes, x: Any, y: Any, label: str, **look: Any) -> None:
+    """Points with bars. The points alone have the name: a legend that is made anew keeps of points with bars
+    nothing but the bars."""
+    panel.errorbar(x, y, **look).lines[0].set_label(label)
 
 
 def _reach(ends: np.ndarray) -> np.ndarray:

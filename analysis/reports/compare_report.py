@@ -27,7 +27,8 @@ from analysis.time_in_words import between
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
-FILES = {"compare.json", "compare.html", "compare_timelines.svg", "compare_timelines.png"}
+TIMELINES = "compare_timelines"  # the figure
+FILES = {"compare.json", "compare.html", f"{TIMELINES}.svg", f"{TIMELINES}.png"}
 SHOWN_BY_GROUP = ("accuracy", "served_in_time", "cost")  # all are in the JSON
 SHORT = {"samples": "s", "time": "t"}  # what an interval resamples, as a terminal has room for
 BY = "by: the interval resamples clients and samples (s) or stretches of time (t); why not: compare.json"
@@ -93,7 +94,7 @@ def write_comparison(
         picture=picture.sources() | {"alt": _alt(comparison), "caption": CAPTION},
         command=shlex.join(command + ["--unpaired"] * unpaired + ["--over-seeds"] * replicated),
     )
-    write_figure(out / "compare_timelines", picture)
+    write_figure(out / TIMELINES, picture)
     write_whole(out / "compare.html", page.encode())
     write_whole(out / "compare.json", to_json(comparison))
     return comparison

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from run_folders import write_folder, write_tiny
 import analysis
 from analysis.metrics.measures import IN_SUMMARY, MEASURES, RATIOS
 from analysis.reports.cell_table import in_summary
+from analysis.reports.print_figure import print_figure
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics.comparison import Measured, compare, load_traffics, names_of
@@ -132,6 +134,10 @@ def test_what_an_outage_of_either_run_cost_is_told_for_its_window(tmp_path: Path
     back = held_against(other, base)["windows"][0]["measures"]["accuracy"]
     assert back["difference"] == pytest.approx(-during["difference"])
     analysis.write_comparison([base, other], tmp_path / "out")
+    printed = print_figure(tmp_path / "out", "compare_timelines", "7.0in", "svg", ["accuracy"]).decode()
+    assert {"calm", "down", "virtual time (s)"} <= set(re.findall(r">([^<>]+)</text>", printed))
+    with pytest.raises(BadInput, match="did you mean 'compare_timelines'"):
+        print_figure(tmp_path / "out", "timelines")
     assert "server 60–90 s" in (tmp_path / "out/compare.html").read_text()
 
 

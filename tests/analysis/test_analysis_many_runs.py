@@ -19,9 +19,10 @@ from run_folders import write_tiny
 
 import analysis
 from analysis.figures import many_runs as figures
-from analysis.figures.for_print import PRINT, for_print, panels_of
+from analysis.figures.for_print import LEAST_PT, PRINT, broken, for_print, panels_of
 from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.metrics.measures import IN_SUMMARY
+from analysis.metrics.summary import json_safe, to_json
 from analysis.reports import policy_study
 from analysis.reports.best_policy import names_the_best, pair_rows, pairs_of, sentences
 from analysis.reports.cell_table import (
@@ -47,6 +48,7 @@ from analysis.reports.many_runs_report import (
 )
 from analysis.reports.page import PHONE_IN, saved
 from analysis.reports.policy_study import paired_differences, policies_of
+from analysis.reports.print_figure import OF_MANY_RUNS, print_figure
 from sim.errors import BadInput
 
 
@@ -451,3 +453,103 @@ def test_heat_maps_fit_a_phone_each_with_its_own_bar(table: pd.DataFrame) -> Non
         bar = axes.child_axes[0].get_window_extent()
         assert (bar.y0, bar.y1) == pytest.approx((box.y0, box.y1))
         assert 0 < bar.x0 - box.x1 < 0.1 * box.width
+
+
+def study_of(place: Path, values: dict[str, float]) -> pd.DataFrame:
+    """Three seeds of policies of these accuracies."""
+    runs = [
+        ({"policy": name}, seed, summary(value + 0.01 * seed, 0.1))
+        for name, value in values.items()
+        for seed in (1, 2, 3)
+    ]
+    return made(place, runs)
+
+
+@pytest.fixture
+def written(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The folders of a sweep and of a study of nine policies."""
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
+    crossed = pd.concat([table.assign(**{"server.replicas": n}) for n in (1, 2)])
+    sweep = result_of(crossed, ["costs.c_e", "server.replicas"], "accuracy", "latency.p95")
+    policies = study_of(tmp_path / "policies", {f"policy_{n}": 0.5 + n / 50 for n in range(9)})
+    study = policy_study.study_result("s", "", "", policies, "policy_0", "smoke")
+    for result in (sweep, study):
+        out = tmp_path / result.name
+        out.mkdir()
+        write_cell_table(out / f"{result.name}.parquet", result.table)
+        (out / f"{result.name}.json").write_bytes(to_json(json_safe(result.reported)))
+        assert list(OF_MANY_RUNS[f"{result.name}.json"](out)) == [one.name for one in result.pictures]
+    return {name: tmp_path / name for name in ("sweep", "study")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "width_in", "word"),
+    [
+        ("sweep", "heat_maps", 7.0, "server.replicas"),
+        ("sweep", "curves", 3.33, "latency, p95"),
+        ("study", "differences", 7.0, "difference from policy_0"),
+        ("study", "accuracy_against_load", 3.33, "policy_8"),
+    ],
+)
+def test_figures_of_many_runs_are_printed_with_text_as_text(
+    written: dict[str, Path], kind: str, name: str, width_in: float, word: str
+) -> None:
+    svg = print_figure(written[kind], name, f"{width_in}in", "svg").decode()
+    assert any(word in text for text in re.findall(r">([^<>]+)</text>", svg))
+    assert f'width="{72 * width_in:g}pt"' in svg
+    sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:bold )?([\d.]+)px", svg)]
+    assert sizes
+    assert min(sizes) >= LEAST_PT
+
+
+@pytest.mark.parametrize("width_in", [3.33, 7.0])
+def test_nine_policies_are_told_apart_in_grey(written: dict[str, Path], width_in: float) -> None:
+    figure = OF_MANY_RUNS["study.json"](written["study"])["accuracy_against_load"](width_in, ())
+    (legend,) = figure.legends
+    marks = [(one.get_marker(), one.get_markerfacecolor() == "#FFFFFF") for one in legend.get_lines()]
+    assert len(set(marks)) == 9, "by the mark, and whether it is open"
+    (axes,) = figure.axes
+    drawn = [(one.get_marker(), one.get_markerfacecolor() == "#FFFFFF") for one in axes.get_lines()]
+    assert drawn == marks
+
+
+def test_a_figure_that_many_runs_have_not_is_answered_with_the_nearest(written: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match="did you mean 'differences'"):
+        print_figure(written["study"], "difference")
+    with pytest.raises(BadInput, match=r"sweep has heat_maps, curves$"):
+        print_figure(written["sweep"], "timeline")
+    with pytest.raises(BadInput, match="did you mean 'accuracy held-out'"):
+        print_figure(written["sweep"], "curves", panels=["acuracy"])
+    (written["study"] / "study.json").write_text("{}")
+    with pytest.raises(BadInput, match="study: damaged, or of another version: no figures"):
+        print_figure(written["study"], "differences")
+
+
+def test_the_legend_of_a_phone_keeps_marks_and_the_name_of_what_it_tells_apart(
+    written: dict[str, Path],
+) -> None:
+    """Of points with bars nothing but the bars was kept."""
+    study = policy_study.study_pictures(
+        json.loads((written["study"] / "study.json").read_text()),
+        pd.read_parquet(written["study"] / "study.parquet"),
+    )
+    figure = next(one for one in study if one.name == "accuracy_against_load").draw()
+    saved(figure)
+    (legend,) = figure.legends
+    assert [line.get_marker() for line in legend.get_lines()] == list("osD^vPXsD")
+    assert len(legend.get_texts()) == 9
+    curves = OF_MANY_RUNS["sweep.json"](written["sweep"])["curves"](3.33, ())
+    assert curves.legends[0].get_title().get_text() == "server.replicas"
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("server.replicas", ["server.", "replicas"]),
+        ("accuracy (% of held-out)", ["accuracy (%", "of held-out)"]),
+        ("p95 of 0.25 s", ["p95 of 0.25", "s"]),
+        ("abcdefghijklmnop", ["abcdefghijk", "lmnop"]),
+    ],
+)
+def test_long_paths_break_behind_their_dots(words: str, lines: list[str]) -> None:
+    assert broken(words, 12).split("\n") == lines
