@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from commands.interrupts import ending_at_once
-from commands.options import Png, RunFolder, Width
+from commands.options import Png, RunFolder, Show, Width
 from commands.terminal import Terminal, printable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -157,6 +157,7 @@ def compare(
         bool,
         typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
     ] = False,
+    show: Show = None,
     png: Png = False,
 ) -> None:
     """Tells how runs differ from the first one, with intervals.
@@ -165,6 +166,9 @@ def compare(
     """
     with ending_at_once():
         from analysis import comparison_table, write_comparison
+        from analysis.metrics.measures import MEASURES
+        from analysis.metrics.naming import named
 
-    Terminal().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png)))
+    shown = [named(one, tuple(MEASURES)) for one in show or []]
+    Terminal().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png, shown)))
     print(f"comparison: {out / 'compare.html'}")

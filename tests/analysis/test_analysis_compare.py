@@ -270,8 +270,12 @@ def replications(tmp_path: Path, name: str, seeds: tuple[int, ...], **options: A
 def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
     calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
     down = replications(tmp_path, "refuse", (3, 1, 2), outages=(("server", 30, 50),))
-    reported = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True)
+    asked = ["latency.p95", "work.wasted_s"]
+    reported = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True, shown=asked)
     (run,) = reported["runs"]
+    assert reported["shown"] == ["latency_p95", "work.wasted_s"]
+    wasted = [np.mean([summarised(one)["work"]["wasted_s"] for one in arm]) for arm in (calm, down)]
+    assert run["measures"]["work.wasted_s"]["difference"] == pytest.approx(wasted[1] - wasted[0])
     assert run["scenario"] == [["server.when_down", "queue", "refuse"]]
     assert run["paired_by"] == "seeds"
     singles = [
@@ -289,6 +293,25 @@ def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
     page = (tmp_path / "out/compare.html").read_text()
     assert "--over-seeds" in page
     assert "Numbers are means over seeds" in page
+
+
+def test_what_is_asked_for_is_told_first_and_alone_in_a_terminal(tmp_path: Path) -> None:
+    base = write_tiny(tmp_path / "base", twenty({0, 1, 2, 3}))
+    other = write_tiny(tmp_path / "other", twenty({0}), price=("c_e: 0.1", "c_e: 0.3"))
+    asked = ["goodput", "accuracy.held_out.server_accuracy", "spend"]
+    reported = analysis.write_comparison([base, other], tmp_path / "out", shown=asked)
+    console = Console(width=100, record=True)
+    console.print(analysis.comparison_table(reported))
+    text = console.export_text()
+    assert "accuracy, held-out" not in text
+    assert "goodput: right and in time (1/s)" in text
+    server = summarised(base)["accuracy"]["held_out"]["server_accuracy"]["value"]
+    assert re.search(rf"accuracy\.held_out\.server_accuracy +{server:.3f}", text)
+    assert "spend: no run has such a number. Price x charged attempts" in text
+    page = (tmp_path / "out/compare.html").read_text()
+    assert page.index("goodput: right and in time") < page.index("accuracy, held-out")
+    assert "spend: no run has such a number." in page
+    assert "--show goodput --show accuracy.held_out.server_accuracy --show spend" in page
 
 
 def summarised(path: Path) -> dict[str, Any]:

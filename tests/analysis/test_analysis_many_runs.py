@@ -22,6 +22,7 @@ from analysis.figures import many_runs as figures
 from analysis.figures.for_print import LEAST_PT, PRINT, broken, for_print, panels_of
 from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.metrics.measures import IN_SUMMARY
+from analysis.metrics.naming import named
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports import policy_study
 from analysis.reports.best_policy import names_the_best, pair_rows, pairs_of, sentences
@@ -31,7 +32,6 @@ from analysis.reports.cell_table import (
     cell_table,
     metric_of,
     pivot,
-    require_metric,
     write_cell_table,
 )
 from analysis.reports.fitting_table import FittingTable
@@ -196,11 +196,33 @@ def test_parquet_keeps_numbers_as_numbers_and_parts_as_json(tmp_path: Path) -> N
     "name", ["accuracy", "latency.p95", "latency_p95", "latency_s.by_outcome.remote.p99"]
 )
 def test_metrics_go_by_name_or_column(name: str) -> None:
-    require_metric(name)
+    assert named(name) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("p95", "latency_p95"),
+        ("P99", "latency_p99"),
+        ("mean latency", "latency_mean"),
+        ("load", "offered_load"),
+        ("deferral-rate", "deferral_rate"),
+    ],
+)
+def test_words_that_one_measure_alone_has_are_its_name(words: str, key: str) -> None:
+    assert named(words) == key
+
+
+def test_words_that_several_measures_have_are_answered_with_all_of_them() -> None:
+    with pytest.raises(BadInput, match=r"^queue: is queue_mean or queue_max: say which$"):
+        named("queue")
+    for nothing in ("", "...", "latency.p42"):
+        with pytest.raises(BadInput, match="is no number of a summary"):
+            named(nothing)
 
 
 def test_a_metric_that_is_none_is_refused_with_the_nearest(table: pd.DataFrame) -> None:
-    for refuse in (require_metric, lambda name: metric_of(name, table)):
+    for refuse in (named, lambda name: metric_of(name, table)):
         with pytest.raises(BadInput, match=r"acuracy: is no number of a summary: did you mean accuracy\?"):
             refuse("acuracy")
 
