@@ -64,6 +64,9 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marke
         axes.set_ylabel("\n".join(broken(line, high) for line in lines))
         axes.set_xlabel(broken(axes.get_xlabel(), room))
         axes.set_title(broken(axes.get_title(loc="left"), room), loc="left")
+    for text in figure.texts:
+        lines = text.get_text().split("\n")
+        text.set_text("\n".join(broken(line, int(CHARACTERS_PER_IN * width_in)) for line in lines))
     looks = told_apart(chosen) if marked else {}
     for legend in [*figure.legends, *(axes.get_legend() for axes in chosen)]:
         if legend is not None:

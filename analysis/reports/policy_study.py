@@ -15,8 +15,8 @@ import pyarrow as pa
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from analysis.figures import many_runs as figures
-from analysis.figures.many_runs import difference_label
+from analysis.figures import policies as drawn
+from analysis.figures.many_runs import difference_label, format_value
 from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports.best_policy import (
     difference_of,
@@ -117,7 +117,7 @@ def study_result(
         method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
         absent=absent(table, shown),
         sentences=[
-            *sentences(rows, pairs, metrics, figures.format_value),
+            *sentences(rows, pairs, metrics, format_value),
             *_sentences(results, metrics, baseline),
         ],
     )
@@ -230,8 +230,8 @@ def _pictures(
 ) -> list[Picture]:
     named = {metric.name: metric for metric in metrics}
     points = "; ".join(
-        f"{row['chosen'][0]} {figures.format_value(row['metrics']['accuracy'][0], named['accuracy'])}% at "
-        f"{figures.format_value(row['metrics']['offered_load'][0], named['offered_load'])}"
+        f"{row['chosen'][0]} {format_value(row['metrics']['accuracy'][0], named['accuracy'])}% at "
+        f"{format_value(row['metrics']['offered_load'][0], named['offered_load'])}"
         for row in rows
     )
     made = [] if regrets is None else [regret_picture(*regrets)]
@@ -240,27 +240,31 @@ def _pictures(
         Picture(
             "accuracy_against_load",
             "Accuracy against server load",
-            partial(figures.plane, rows, named["offered_load"], named["accuracy"]),
+            partial(drawn.plane, rows, named["offered_load"], named["accuracy"]),
             f"Accuracy against offered load, a point per policy with 95% intervals: {points}.",
             "Up and to the left is better: more right answers for less of the server. A policy is beaten "
             "where another lies above it and not to its right. Intervals are over seeds, so they hold the "
             "chance that all policies share; whether two of them differ, the next figure tells.",
         ),
-        Picture(
-            "differences",
-            "Differences from the baseline",
-            partial(figures.differences, results, metrics, baseline),
-            f"Differences of each policy from {baseline} with 95% intervals, a panel per measure.",
-            "Paired seed by seed on the same requests, so what all policies shared has cancelled. Filled "
-            "points are differences whose interval leaves out zero.",
-        ),
     ]
+    if drawn.differing(results, metrics):
+        told = " ".join(f"{line}." for line in drawn.left_out(results, metrics))
+        made.append(
+            Picture(
+                "differences",
+                "Differences from the baseline",
+                partial(drawn.differences, results, metrics, baseline),
+                f"Differences of each policy from {baseline} with 95% intervals, a panel per measure. {told}",
+                "Paired seed by seed on the same requests, so what all policies shared has cancelled. Filled "
+                "points are differences whose interval leaves out zero.",
+            )
+        )
     if "answered_in_outages" in named:
         made.append(
             Picture(
                 "in_outages",
                 "Who keeps working when the server is gone",
-                partial(figures.levels, rows, [named["answered_in_outages"], named["accuracy_in_outages"]]),
+                partial(drawn.levels, rows, [named["answered_in_outages"], named["accuracy_in_outages"]]),
                 "The share of requests in outages that got an answer, and accuracy then, a row per policy "
                 "with 95% intervals.",
                 "Requests that arrived while an outage lasted. Without the client's own answer to fall back "

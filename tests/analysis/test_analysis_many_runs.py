@@ -19,6 +19,7 @@ from run_folders import write_tiny
 
 import analysis
 from analysis.figures import many_runs as figures
+from analysis.figures import policies
 from analysis.figures.for_print import LEAST_PT, PRINT, broken, for_print, panels_of
 from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.metrics.measures import IN_SUMMARY
@@ -378,7 +379,7 @@ def test_policies_that_come_to_the_same_are_one_point_with_both_names(tmp_path: 
     ]
     table = made(tmp_path / "cells", runs)
     metrics = [metric_of(one, table) for one in ("offered_load", "accuracy")]
-    (legend,) = figures.plane(pivot(table, ["policy"], metrics), *metrics).legends
+    (legend,) = policies.plane(pivot(table, ["policy"], metrics), *metrics).legends
     assert [text.get_text() for text in legend.get_texts()] == ["a = c", "b"]
 
 
@@ -493,8 +494,8 @@ def written(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
     crossed = pd.concat([table.assign(**{"server.replicas": n}) for n in (1, 2)])
     sweep = result_of(crossed, ["costs.c_e", "server.replicas"], "accuracy", "latency.p95")
-    policies = study_of(tmp_path / "policies", {f"policy_{n}": 0.5 + n / 50 for n in range(9)})
-    study = policy_study.study_result("s", "", "", policies, "policy_0", "smoke")
+    nine = study_of(tmp_path / "policies", {f"policy_{n}": 0.5 + n / 50 for n in range(9)})
+    study = policy_study.study_result("s", "", "", nine, "policy_0", "smoke")
     for result in (sweep, study):
         out = tmp_path / result.name
         out.mkdir()
@@ -575,3 +576,28 @@ def test_the_legend_of_a_phone_keeps_marks_and_the_name_of_what_it_tells_apart(
 )
 def test_long_paths_break_behind_their_dots(words: str, lines: list[str]) -> None:
     assert broken(words, 12).split("\n") == lines
+
+
+def test_what_is_the_same_for_all_is_said_and_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)
+    found = {}
+    for case, values in {"apart": {"a": 0.5, "b": 0.6}, "alike": {"a": 0.5, "b": 0.5}}.items():
+        table = study_of(tmp_path / case, values).assign(**{"load.offered": np.nan})
+        result = policy_study.study_result("s", "", "", table, "a", "smoke")
+        found[case] = {picture.name: picture for picture in result.pictures}
+    figure = found["apart"]["differences"].draw()
+    assert list(panels_of(figure)) == ["accuracy held-out"]
+    (title,) = [text.get_text() for text in figure.texts]
+    same = "the same for all: generalised risk; cost per request; spend; got an answer"
+    assert title.startswith(f"difference from a\n{same}")
+    assert title.endswith("\nno number: latency, p95; offered load")
+    assert same in found["apart"]["differences"].alt
+    assert "differences" not in found["alike"], "no empty figure"
+
+
+def test_a_difference_of_0_whose_interval_is_wide_is_drawn() -> None:
+    metric = Metric("risk", "risk", "loss", "risk")
+    of = {"a": {"risk": {"difference": 0.0, "low": -0.1, "high": 0.1}}}
+    assert policies.differing(of, [metric]) == [metric]
