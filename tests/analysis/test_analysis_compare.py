@@ -44,6 +44,7 @@ def copy(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> None:
     reported = held_against(finished[0], copy)
     assert reported["paired_by"] == "requests"
+    assert "requests after the warm-up: same arrivals" in reported["shared"]
     assert reported["scenario"] == []
     for key, measure in reported["measures"].items():
         assert measure["difference"] == (None if measure["value"] is None else 0.0), key
@@ -73,6 +74,7 @@ def test_differences_by_hand(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "base", twenty({0, 1, 2, 3}))
     other = write_tiny(tmp_path / "other", twenty({0}), price=("c_e: 0.1", "c_e: 0.3"))
     reported = held_against(base, other)
+    assert reported["shared"].startswith("the same 20 requests: same arrivals")
     assert reported["measures"]["accuracy"]["value"] == 19 / 20
     assert reported["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
     assert reported["measures"]["accuracy"]["low"] is None, "five samples show no spread"
