@@ -101,7 +101,7 @@ def sameness(base: pa.Table, replayed: pa.Table, warm_up_s: float) -> str:
         before, after = (table["outcome"].cast("string") for table in (base, replayed))
         moved = pc.sum(pc.cast(pc.not_equal(before, after), "int64")).as_py() or 0
         early = pc.sum(pc.less(base["arrived_at_s"], warm_up_s)).as_py() or 0
-        before_it = f", {early:,} of them in the warm-up, which the comparison leaves out" if early else ""
+        before_it = f", {early:,} of them in the warm-up and not compared" if early else ""
         return f"the same {len(base):,} requests{before_it}; {moved:,} have another outcome"
     return (
         f"not the same requests ({len(base):,} then, {len(replayed):,} now): what was changed changes who "

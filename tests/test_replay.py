@@ -18,6 +18,6 @@ def test_requests_are_counted_with_those_of_the_warm_up_told_apart() -> None:
     then, now = table(["local", "local", "remote"]), table(["remote", "local", "local"])
     assert sameness(then, now, 0.0) == "the same 3 requests; 2 have another outcome"
     assert sameness(then, now, 10.0) == (
-        "the same 3 requests, 1 of them in the warm-up, which the comparison leaves out; 2 have another outcome"
+        "the same 3 requests, 1 of them in the warm-up and not compared; 2 have another outcome"
     )
     assert sameness(then, table(["local"] * 3, (1.0, 10.0, 21.0)), 10.0).startswith("not the same requests")
