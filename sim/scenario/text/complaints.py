@@ -124,19 +124,30 @@ def _kinds_that_take(path: Path, tag: str, value: Any) -> list[str]:
 
 
 def _kind_within(path: Path, value: Any, keys: list[str]) -> str:
-    """Where a kind was written one level too high: the key under which it may stand; else nothing."""
+    """Where a kind was written one level too high, or as a key: the key under which it may stand; else
+    nothing."""
     here = value
     for step in path:
         here = child(here, step)
-    if path[-1] not in TAGS or not isinstance(here, str):
+    tag, kind = (path[-1], here) if path[-1] in TAGS else ("kind", path[-1])
+    if not isinstance(kind, str):
         return ""
-    holders = [key for key in keys if here in choices_at((*path[:-1], key, path[-1]), value)]
-    return f"did you mean {holders[0]}: {{{path[-1]}: {here}}}?" if len(holders) == 1 else ""
+    holders = [key for key in keys if kind in choices_at((*path[:-1], key, tag), value)]
+    within = here if isinstance(here, dict) else {}
+    return f"did you mean {holders[0]}: {_of_kind(tag, kind, within)}?" if len(holders) == 1 else ""
+
+
+def _of_kind(tag: Any, kind: str, within: dict[str, Any]) -> str:
+    return f"{{{tag}: {kind}, {show(within)[1:]}" if within else f"{{{tag}: {kind}}}"
 
 
 def _tag_missing(path: Path, error: Error, value: Any) -> Finding:
-    tag = _tag_of(error)
-    return Finding((*path, tag), f"{MISSING}must be {one_of(choices_at((*path, tag), value))}")
+    tag, here = _tag_of(error), error["input"]
+    kinds = choices_at((*path, tag), value)
+    (only, within), *_ = [*here.items(), (None, None)] if isinstance(here, dict) else [(None, None)]
+    if only in kinds and len(here) == 1 and isinstance(within, dict):
+        return Finding((*path, tag), f"{MISSING}did you mean {_of_kind(tag, only, within)}?")
+    return Finding((*path, tag), f"{MISSING}must be {one_of(kinds)}")
 
 
 def _tag_invalid(path: Path, error: Error, value: Any) -> Finding:

@@ -33,6 +33,21 @@ def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], ex
     )
 
 
+def test_a_kind_written_as_a_key_is_told_with_where_it_goes(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    """`daily: {...}` for `{kind: daily, ...}`, with the key that takes it or without."""
+    written = "{at_s: '03:00', for_s: 10min}"
+    kind = '{kind: daily, at_s: "03:00", for_s: "10min"}'
+    for outage, line in (
+        (f"when: {{daily: {written}}}", f"when.kind: is missing: did you mean {kind}?"),
+        (f"daily: {written}", f"daily: unknown key: did you mean when: {kind}?"),
+    ):
+        text = example_text.replace("when: {kind: intervals, at: [[300, 420]]}", outage)
+        assert text != example_text
+        assert complaint(text).partition("server.outages.0.")[2] == line
+
+
 def test_one_server_written_as_several_or_several_as_one_is_told_the_other_key(
     complaint: Callable[..., str], example_text: str
 ) -> None:
