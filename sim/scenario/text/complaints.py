@@ -182,7 +182,8 @@ def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:
         received = error["input"]
         if isinstance(received, dict) and any(is_part(kind) for kind in annotations_at(path, value)):
             # A mapping where a number or one of several kinds may stand: it names a kind that there is not.
-            return refusal((*path, "kind"), received.get("kind"), _one_of_kinds(path, value))
+            kinds = one_of(choices_at((*path, "kind"), value))
+            return refusal((*path, "kind"), received.get("kind"), f"must be {kinds}")
         noun = type_noun(received)
         shown = show(received) if noun is None else f"{show(received)} ({noun})"
         rule = (
@@ -218,7 +219,9 @@ def _spoken(path: Path, received: Any, value: Any) -> str:
 
 
 def _with_kind(path: Path, expected: str, received: Any, value: Any) -> str:
-    """What a mapping must hold where it may be of several kinds."""
+    """What a mapping must hold where it may be of several kinds; of one entry the list."""
+    if expected == "a list" and received in choices_at((*path, 0), value):
+        return f": did you mean [{received}]?"
     for tag in TAGS:
         kinds = choices_at((*path, tag), value)
         mapping = "" if expected == "a mapping" else ", or a mapping"
@@ -227,10 +230,6 @@ def _with_kind(path: Path, expected: str, received: Any, value: Any) -> str:
         if len(kinds) > 1:
             return f"{mapping} with {tag}: {one_of(kinds)}"
     return ""
-
-
-def _one_of_kinds(path: Path, value: Any) -> str:
-    return f"must be {one_of(choices_at((*path, 'kind'), value))}"
 
 
 def _bound(words: str, key: str) -> Callable[[Path, Error, Any], Finding]:

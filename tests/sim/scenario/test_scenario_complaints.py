@@ -87,6 +87,12 @@ def test_a_kind_written_without_its_mapping_is_told_with_it(
     )
 
 
+def test_an_entry_without_its_list_is_told_with_it(complaint: Callable[..., str], example_text: str) -> None:
+    weekly = "when: {kind: weekly, on: monday, at_s: '03:00', for_s: 10min}"
+    said = complaint(example_text.replace("when: {kind: intervals, at: [[300, 420]]}", weekly))
+    assert said.endswith('when.on: "monday" (text) is not allowed: must be a list: did you mean [monday]?')
+
+
 def test_of_many_mistakes_the_first_are_told_and_how_many_more_there_are(
     complaint: Callable[..., str], example_text: str
 ) -> None:
