@@ -17,6 +17,7 @@ from analysis.metrics.measures import IN_SUMMARY, MEASURES, is_in_time
 from analysis.metrics.naming import key_of, no_such, number_at, numbers_of, refuse_ends, unknown
 from analysis.run_folder.files import read_json
 from analysis.run_folder.latencies import latencies_of, level_of
+from analysis.run_folder.provenance import made_by
 from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.percentiles import LEAST_RUNS, number_of, percentile_over_runs
 from analysis.statistics.units import mean_of_units
@@ -53,6 +54,14 @@ def cell_table(runs: Sequence[Made]) -> pd.DataFrame:
         numbers = {path: value for path, value in numbers_of(summary) if path != "valid"}
         rows.append(dict(made.chosen) | {"seed": made.seed} | row | numbers)
     return pd.DataFrame(rows)
+
+
+def makers(table: pd.DataFrame) -> list[str]:
+    """Version, commit and clock of the runs, each once."""
+    plays = table["run.horizon_s"] > 0 if "run.horizon_s" in table else [True] * len(table)
+    return list(
+        dict.fromkeys(made_by(Path(run), bool(is_so)) for run, is_so in zip(table["run"], plays, strict=True))
+    )
 
 
 def write_cell_table(path: Path, table: pd.DataFrame) -> None:

@@ -20,6 +20,7 @@ from analysis.metrics.summary import to_json
 from analysis.reports.formatting import PLAIN, SHOWN_AS, difference_with_interval, program, quantity
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.reports.setup import changes
+from analysis.run_folder.provenance import made_by
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
@@ -67,6 +68,7 @@ def write_comparison(
     require_own(out, FILES, "a comparison")
     keys = list(dict.fromkeys(map(key_of, shown)))
     traffics = load_traffics(paths)
+    made = list(dict.fromkeys(made_by(one.run.path, one.run.horizon_s > 0) for one in traffics))
     warnings = [f"{warning}." for traffic in traffics for warning in traffic.run.warnings]
     if replicated:
         if unpaired:
@@ -76,6 +78,7 @@ def write_comparison(
         comparison = compare_over_seeds(arms, names_of(traffics), keys)
     else:
         comparison = compare(traffics, unpaired, keys)
+    comparison["made_by"] = made
     for run, traffic in zip(comparison["runs"], traffics[1:], strict=True):
         run["told"] = changes(traffics[0].run.scenario, traffic.run.scenario)
     figure = overlay(traffics, names_of(traffics))

@@ -18,7 +18,7 @@ from rich.text import Text
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
-from analysis.reports.cell_table import HEADLINE, Metric, absent, metric_of, pivot, write_cell_table
+from analysis.reports.cell_table import HEADLINE, Metric, absent, makers, metric_of, pivot, write_cell_table
 from analysis.reports.fitting_table import FittingTable
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.statistics.percentiles import LEAST_RUNS
@@ -78,7 +78,7 @@ def write_result(result: Result, out: Path, png: bool = False) -> None:
     Raises BadInput where `out` holds other things; then nothing is written.
     """
     require_own(out, files_of(result.name), f"a {result.name}")
-    pages = []
+    pages, made_by = [], makers(result.table)
     for picture in result.pictures:
         figure = saved(picture.draw(), png)
         write_figure(out / "figures" / picture.name, figure)
@@ -96,9 +96,10 @@ def write_result(result: Result, out: Path, png: bool = False) -> None:
         figures=pages,
         method=result.method,
         command=result.command,
+        made_by=made_by,
     )
     write_cell_table(out / f"{result.name}.parquet", result.table)
-    write_whole(out / f"{result.name}.json", to_json(json_safe(result.reported)))
+    write_whole(out / f"{result.name}.json", to_json(json_safe(result.reported | {"made_by": made_by})))
     write_whole(out / f"{result.name}.html", content.encode())
 
 

@@ -313,6 +313,7 @@ def test_what_is_asked_for_is_told_first_and_alone_in_a_terminal(tmp_path: Path)
     page = (tmp_path / "out/compare.html").read_text()
     assert page.index("goodput: right and in time") < page.index("accuracy, held-out")
     assert "spend: no run has such a number." in page
+    assert f"Runs made by {'; '.join(reported['made_by'])}." in page
     assert "--show goodput --show accuracy.held_out.server_accuracy --show spend" in page
 
 

@@ -31,6 +31,7 @@ from analysis.reports.cell_table import (
     Made,
     Metric,
     cell_table,
+    makers,
     metric_of,
     pivot,
     write_cell_table,
@@ -601,3 +602,16 @@ def test_a_difference_of_0_whose_interval_is_wide_is_drawn() -> None:
     metric = Metric("risk", "risk", "loss", "risk")
     of = {"a": {"risk": {"difference": 0.0, "low": -0.1, "high": 0.1}}}
     assert policies.differing(of, [metric]) == [metric]
+
+
+def test_what_many_runs_left_tells_who_made_them(table: pd.DataFrame, tmp_path: Path) -> None:
+    """Version, commit and clock, each once; no clock where nothing was played."""
+    for number, folder in enumerate(table["run"]):
+        told = {"l2h-fleet": "0.2.0", "commit": "0123456789abcdef" if number else ""}
+        (Path(folder) / "versions.json").write_text(json.dumps(told))
+        (Path(folder) / "timing.json").write_text(json.dumps({"path": {"name": "simpy", "why": "small"}}))
+    made_by = ["l2h-fleet 0.2.0, clock: simpy", "l2h-fleet 0.2.0, commit 0123456789ab, clock: simpy"]
+    write_result(result_of(table, ["costs.c_e"], "accuracy"), tmp_path / "out")
+    assert json.loads((tmp_path / "out/sweep.json").read_text())["made_by"] == made_by
+    assert f"Made by {'; '.join(made_by)}." in (tmp_path / "out/sweep.html").read_text()
+    assert makers(table.assign(**{"run.horizon_s": 0.0}))[0] == "l2h-fleet 0.2.0"
