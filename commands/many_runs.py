@@ -56,7 +56,7 @@ def sweep(
     Leaves one table and a page, with intervals over the seeds. What is in the store already is not run again.
     """
     with ending_at_once():
-        from analysis.metrics.naming import named
+        from analysis.metrics.naming import all_named
         from analysis.reports.many_runs_report import files_of, sweep_result, sweep_table, write_result
         from analysis.reports.page import require_own
         from commands.cells import all_of, command_line, how_of, report_failures, table_of
@@ -69,7 +69,7 @@ def sweep(
 
     how = how_of(jobs, workers, ray_address)
     axes = axes_of(vary or [])
-    shown = [named(one) for one in show or []]
+    shown = all_named(show or [])
     with reporting(quiet) as progress:
         combined = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
         plans = [variant.scenario for variant in combined]
@@ -130,7 +130,7 @@ def study(
     with intervals over the seeds.
     """
     with ending_at_once():
-        from analysis.metrics.naming import named
+        from analysis.metrics.naming import all_named
         from analysis.reports.many_runs_report import files_of, write_result
         from analysis.reports.page import require_own
         from analysis.reports.policy_study import POLICY, study_result, study_table
@@ -141,7 +141,7 @@ def study(
         from sim.scenario.schema.policy_study import read_study
 
     how = how_of(jobs, workers, ray_address)
-    shown = [named(one) for one in show or []]
+    shown = all_named(show or [])
     with reporting(quiet) as progress:
         wanted = read_study(study, changes or [])
         out = out or Path("runs") / f"{wanted.name}-study"

@@ -31,7 +31,7 @@ Width = Annotated[
 Png = Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too, at 300 dpi.")]
 Show = Annotated[
     list[str] | None,
-    typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ... May be repeated."),
+    typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ...: with commas, or repeated."),
 ]
 Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 

@@ -167,8 +167,8 @@ def compare(
     with ending_at_once():
         from analysis import comparison_table, write_comparison
         from analysis.metrics.measures import MEASURES
-        from analysis.metrics.naming import named
+        from analysis.metrics.naming import all_named
 
-    shown = [named(one, tuple(MEASURES)) for one in show or []]
+    shown = all_named(show or [], tuple(MEASURES))
     Terminal().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png, shown)))
     print(f"comparison: {out / 'compare.html'}")

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.metrics.measures import MEASURES
-from analysis.metrics.naming import named
+from analysis.metrics.naming import all_named
 from analysis.reports.compare_report import write_comparison
 from analysis.reports.placement_report import Found
 from analysis.run_folder.run import Run
@@ -83,7 +83,7 @@ def compare(
     over_seeds: runs of one scenario are replications. show: numbers that are told before the others. out: for
     compare.html, its figure and compare.json.
     """
-    shown = [named(one, tuple(MEASURES)) for one in show]
+    shown = all_named(show, tuple(MEASURES))
     folders = [one.path if isinstance(one, Run) else Path(one) for one in runs]
     return write_comparison(folders, Path(out), unpaired, over_seeds, shown=shown)
 

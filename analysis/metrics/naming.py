@@ -4,7 +4,7 @@ Between what was typed and the tables of many runs, comparisons and searches; th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,6 +13,19 @@ from analysis.metrics.measures import IN_SUMMARY, MEASURES, Percentile, Ratio, S
 from sim.errors import BadInput
 
 MOST_OUTAGES = 20  # of a run, in order of start, that have numbers of their own
+
+
+def all_named(written: Iterable[str], known: Collection[str] = tuple(IN_SUMMARY)) -> list[str]:
+    """As `named`, of each; what stands between commas is a name of its own where the whole is none."""
+    found = []
+    for one in written:
+        try:
+            found.append(named(one, known))
+        except BadInput:
+            if "," not in one:
+                raise
+            found += [named(part.strip(), known) for part in one.split(",")]
+    return found
 
 
 def named(written: str, known: Collection[str] = tuple(IN_SUMMARY)) -> str:

@@ -25,7 +25,7 @@ from analysis.reports.many_runs_report import Picture, sweep_pictures, written_r
 from analysis.reports.policy_study import study_pictures
 from analysis.run_folder.files import read_json
 from analysis.run_folder.provenance import in_one_line
-from analysis.run_folder.run import Run, load_run
+from analysis.run_folder.run import SCENARIO, Run, load_run
 from analysis.run_folder.traffic import traffic_kept
 from analysis.statistics.comparison import load_traffics, names_of
 from sim.errors import BadInput
@@ -50,6 +50,10 @@ def print_figure(
         raise BadInput(f"--width {width}: must be inches, for instance 3.33in")
     require_width(float(match[1]))
     of = next((of for file, of in OF_MANY_RUNS.items() if (path / file).is_file()), None)
+    if of is None and path.is_dir() and not (path / SCENARIO).is_file():
+        raise BadInput(
+            f"{path}: is no run, study, sweep or comparison: no {SCENARIO}, {', '.join(OF_MANY_RUNS)}"
+        )
     known = _of_run(load_run(path)) if of is None else _read(path, of)
     if name not in known:
         near = get_close_matches(name, known, n=1)

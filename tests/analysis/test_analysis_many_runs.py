@@ -23,7 +23,7 @@ from analysis.figures import policies
 from analysis.figures.for_print import LEAST_PT, PRINT, broken, for_print, panels_of
 from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.metrics.measures import IN_SUMMARY
-from analysis.metrics.naming import named
+from analysis.metrics.naming import all_named, named
 from analysis.metrics.summary import json_safe, to_json
 from analysis.reports import policy_study
 from analysis.reports.best_policy import names_the_best, pair_rows, pairs_of, sentences
@@ -213,6 +213,13 @@ def test_metrics_go_by_name_or_column(name: str) -> None:
 )
 def test_words_that_one_measure_alone_has_are_its_name(words: str, key: str) -> None:
     assert named(words) == key
+
+
+def test_names_may_stand_in_one_word_with_commas() -> None:
+    asked = ["p95,accuracy", "latency, p99", "cost.spend"]
+    assert all_named(asked) == ["latency_p95", "accuracy", "latency_p99", "cost.spend"]
+    with pytest.raises(BadInput, match=r"^acuracy: is no number of a summary: did you mean accuracy\?$"):
+        all_named(["p95, acuracy"])
 
 
 def test_words_that_several_measures_have_are_answered_with_all_of_them() -> None:
@@ -544,6 +551,10 @@ def test_a_figure_that_many_runs_have_not_is_answered_with_the_nearest(written: 
         print_figure(written["sweep"], "timeline")
     with pytest.raises(BadInput, match="did you mean 'accuracy held-out'"):
         print_figure(written["sweep"], "curves", panels=["acuracy"])
+    with pytest.raises(
+        BadInput, match=r"is no run, study, sweep or comparison: no scenario.yaml, study.json,"
+    ):
+        print_figure(written["study"].parent, "differences")
     (written["study"] / "study.json").write_text("{}")
     with pytest.raises(BadInput, match="study: damaged, or of another version: no figures"):
         print_figure(written["study"], "differences")
