@@ -25,11 +25,13 @@ MOST_LINES = len(SERIES)
 
 @styled
 def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure:
-    """Each metric along the first axis, a line per combination of the others, with intervals."""
+    """Each metric along the first axis, a line per combination of the others, with intervals; a little beside
+    one another, so that none hides another."""
     figure, panels = panels_in_rows(len(metrics), 2, 2.5)
     values = list(dict.fromkeys(word(row["chosen"][0]) for row in rows))
     numeric = all(_is_number(row["chosen"][0]) for row in rows)
     lines = lines_of(rows)
+    step = _step_aside([row["chosen"][0] for row in rows] if numeric else list(range(len(values))))
     for panel, metric in zip(panels, metrics, strict=True):
         for number, (label, of_line) in enumerate(lines.items()):
             x = [row["chosen"][0] if numeric else values.index(word(row["chosen"][0])) for row in of_line]
@@ -38,7 +40,8 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
                 "marker": MARKERS[number % len(MARKERS)],
                 "ms": 4.5,
             }
-            _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label, **look)
+            aside = step * (number - (len(lines) - 1) / 2)
+            _with_intervals(panel, np.array(x, dtype=float) + aside, of_line, metric, label, **look)
         _ticks_at_values(panel, rows, values, numeric)
         panel.set_xlabel(path_label(axes[0]))
         panel.set_ylabel(axis_label(metric))
@@ -49,6 +52,13 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, title=title
         )
     return figure
+
+
+def _step_aside(places: Sequence[float]) -> float:
+    """How far one line stands beside the next: what the eye just sees, and little of the way to the next
+    value."""
+    at = np.unique(np.asarray(places, dtype=float))
+    return float(min(0.012 * (at[-1] - at[0]), 0.1 * np.diff(at).min())) if len(at) > 1 else 0.02
 
 
 def _ticks_at_values(panel: Axes, rows: Rows, values: Sequence[str], numeric: bool) -> None:

@@ -267,7 +267,8 @@ def sweep_pictures(
                 f"Along {axes[0]}",
                 partial(figures.curves, rows, axes, metrics),
                 f"{names} along {axes[0]}{others}; bars are 95% intervals.",
-                "Bars are 95% intervals, where there are any. Lines only guide the eye from value to value.",
+                "Bars are 95% intervals, where there are any. Lines only guide the eye from value to value, "
+                "and stand a little beside one another.",
             )
         )
     return made

@@ -309,6 +309,11 @@ def test_curves_run_along_numbers_and_name_what_is_none(table: pd.DataFrame) -> 
     line = drawn.axes[0].lines[0]
     assert np.asarray(line.get_xdata()).tolist() == [0.1, 0.5]
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([83.0, 70.0])
+    crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
+    rows = pivot(crossed, ["costs.c_e", "replicas"], [metric])
+    one, other = figures.curves(rows, ["costs.c_e", "replicas"], [metric]).axes[0].lines[::3]
+    apart = np.asarray(other.get_xdata()) - np.asarray(one.get_xdata())
+    assert ((apart > 0) & (apart < 0.01)).all(), "lines that are alike stand beside one another"
     words = table.assign(price=[{"kind": "always_local"}] * 3 + ["x"] * 3)
     drawn = figures.curves(pivot(words, ["price"], [metric]), ["price"], [metric])
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["always_local", "x"]
