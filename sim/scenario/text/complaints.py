@@ -129,11 +129,10 @@ def _kind_within(path: Path, value: Any, keys: list[str]) -> str:
     here = value
     for step in path:
         here = child(here, step)
-    tag, kind = (path[-1], here) if path[-1] in TAGS else ("kind", path[-1])
-    if not isinstance(kind, str):
+    tag, kind, within = (path[-1], here, {}) if path[-1] in TAGS else ("kind", path[-1], here)
+    if not isinstance(kind, str) or not isinstance(within, dict):
         return ""
     holders = [key for key in keys if kind in choices_at((*path[:-1], key, tag), value)]
-    within = here if isinstance(here, dict) else {}
     return f"did you mean {holders[0]}: {_of_kind(tag, kind, within)}?" if len(holders) == 1 else ""
 
 

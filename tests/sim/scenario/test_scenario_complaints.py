@@ -87,6 +87,14 @@ def test_a_kind_written_without_its_mapping_is_told_with_it(
     )
 
 
+def test_a_key_that_is_also_a_kind_elsewhere_is_not_taken_for_it(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    """`down` is how long a renewal is down, and an effect."""
+    said = complaint(example_text.replace("when: {kind: intervals, at: [[300, 420]]}", "down: 2min"))
+    assert said.endswith("outages.0.down: unknown key: must be one of effect, target, when; when is missing")
+
+
 def test_an_entry_without_its_list_is_told_with_it(complaint: Callable[..., str], example_text: str) -> None:
     weekly = "when: {kind: weekly, on: monday, at_s: '03:00', for_s: 10min}"
     said = complaint(example_text.replace("when: {kind: intervals, at: [[300, 420]]}", weekly))
