@@ -152,6 +152,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, reported, tmp_path):
     assert reported in refused(called(tmp_path, *words), tmp_path)
 
 
+def test_what_many_runs_left_is_told_from_a_run(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/study.json").write_text("{}")
+    for words in (["report", "mine"], ["compare", "mine", "other"], ["metrics", "mine"]):
+        reported = called(tmp_path, *words)
+        assert reported.returncode == 2
+        assert reported.stderr == "mine: not a run folder, but what the command study left\n"
+
+
 def test_bad_input_ends_a_process_as_it_ends_the_command(tmp_path):
     """The tests above give their commands in this process."""
     words = ["run", "smoke", "--set", "server.replicas=0"]

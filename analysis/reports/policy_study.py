@@ -211,13 +211,14 @@ def _differences_sheet(
 
 
 def study_pictures(written: Mapping[str, Any], table: pd.DataFrame) -> list[Picture]:
-    """What the page of a study shows, of the JSON that it left and the table of its runs."""
+    """What the page of a study shows, of the JSON that it left and the table of its runs; without what is
+    over virtual time where these are gone."""
     rows = written_rows(written["policies"])
     results = {row["chosen"][0]: row["differences"] for row in rows if row["differences"]}
     metrics = [metric_of(name, table) for name in rows[0]["metrics"]]
-    return _pictures(
-        rows, results, metrics, written["baseline"], learned_in_time(table), regret_in_time(table)
-    )
+    are_there = all(Path(run).is_dir() for run in table["run"])
+    in_time = (learned_in_time(table), regret_in_time(table)) if are_there else (None, None)
+    return _pictures(rows, results, metrics, written["baseline"], *in_time)
 
 
 def _pictures(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -560,6 +561,8 @@ def test_a_figure_that_many_runs_have_not_is_answered_with_the_nearest(written: 
         BadInput, match=r"is no run, study, sweep or comparison: no scenario.yaml, study.json,"
     ):
         print_figure(written["study"].parent, "differences")
+    shutil.rmtree(written["study"].parent / "policies")
+    assert "differences" in OF_MANY_RUNS["study.json"](written["study"]), "which needs no runs"
     (written["study"] / "study.json").write_text("{}")
     with pytest.raises(BadInput, match="study: damaged, or of another version: no figures"):
         print_figure(written["study"], "differences")

@@ -83,8 +83,7 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
         raise BadInput(f"{draft.origin(()).label}: is a scenario: give it to the command run")
     own = [one for one in overrides if one.partition("=")[0].strip() in OF_STUDY]
     for nth, written in enumerate(own):
-        key, text, origin = split_option("--set", written, "seeds=9", nth)
-        draft = put(draft, (key,), parse(text, lambda _line, at=origin: at).value, origin)
+        draft = _with_own(draft, written, nth)
     study = _checked(draft)
     beside = path.parent / study.scenario
     others = [one for one in overrides if one not in own]
@@ -101,6 +100,12 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
     _require_comparable(found, baseline)
     seeds = {name: tuple(with_seeds(scenario, study.seeds)) for name, scenario in found.items()}
     return ReadStudy(path.stem, question_of(path), baseline, seeds)
+
+
+def _with_own(draft: Draft, written: str, nth: int) -> Draft:
+    """The draft with one of OF_STUDY changed."""
+    key, text, origin = split_option("--set", written, "seeds=9", nth)
+    return put(draft, (key,), parse(text, lambda _line: origin).value, origin)
 
 
 def _checked(draft: Draft) -> PolicyStudy:

@@ -145,7 +145,7 @@ def _tag_missing(path: Path, error: Error, value: Any) -> Finding:
     kinds = choices_at((*path, tag), value)
     (only, within), *_ = [*here.items(), (None, None)] if isinstance(here, dict) else [(None, None)]
     if only in kinds and len(here) == 1 and isinstance(within, dict):
-        return Finding((*path, tag), f"{MISSING}did you mean {_of_kind(tag, only, within)}?")
+        return Finding((*path, tag), f"{MISSING}did you mean {_of_kind(tag, str(only), within)}?")
     return Finding((*path, tag), f"{MISSING}must be {one_of(kinds)}")
 
 
