@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import json
 import logging
 import math
@@ -31,9 +30,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from benchmarks import TESTS
+from benchmarks.mutants_stories import Story, finds, stories
 from benchmarks.mutants_table import FOUND, MISSED, table
 from benchmarks.mutants_worlds import Case, cases, judged_by_one_run, spread
 from benchmarks.mutations import Mutant, mutants
@@ -42,36 +40,8 @@ from sim.errors import RunFailed
 
 PLAIN = {"NUMBA_DISABLE_JIT": "1"}
 SLOWER = 20  # so much more of the processor than the sound run takes, and a second: it comes to no end
-STORIES_S = 300  # of the processor
 BY_THE_WALK = {"walk", "primitives"}
 OTHER = {"simpy": "compiled", "compiled": "simpy"}
-LONG = (
-    "law",
-    "never_runs_empty",
-    "m_d_1",
-    "storm",
-    "is_half_that",
-    "independently",
-)  # in the names of stories
-STORIES = (
-    "exact_capacity",
-    "exact_limits",
-    "exact_timelines",
-    "choosing_options",
-    "own_policies_among_options",
-    "energy",
-    "versions",
-    "closed_loop",
-    "switching",
-    "calls",
-    "pipelines",
-    "device_parts",
-    "queues",
-    "timeline",
-    "budgets",
-    "network",
-    "price_stories",
-)
 
 
 def outcome(mutant: Mutant, worlds: list[Case]) -> str:
@@ -95,25 +65,6 @@ def outcome(mutant: Mutant, worlds: list[Case]) -> str:
         said = told.read()
     os.waitpid(process, 0)
     return said or "no end"
-
-
-def finds_a_story(mutant: Mutant) -> bool:
-    """Whether an exact story of the suite fails, in a process of its own."""
-    process = os.fork()
-    if process == 0:
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, STORIES_S)
-        try:
-            for stream in (1, 2):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-            mutant.put()
-            stories = [str(TESTS / "sim" / f"test_{name}.py") for name in STORIES]
-            short = " and ".join(f"not {name}" for name in LONG)
-            options = ["-x", "-q", "-p", "no:cacheprovider", "-k", short]
-            os._exit(int(pytest.main([*options, *stories])))
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0
 
 
 def _found_by(mutant: Mutant, near: list[Case]) -> str:
@@ -172,18 +123,16 @@ def main() -> None:
     every = [one for one in mutants() if chosen.module in (None, str(one).partition(".")[0])]
     drawn = np.random.default_rng(chosen.seed).permutation(len(every))[: chosen.sample]
     known = kept(chosen.kept)
-    worlds, found = list[Case](), []
-    if chosen.stories:
-        for name in STORIES:  # once, and not in each process
-            importlib.import_module(f"test_{name}")
+    worlds, told, found = list[Case](), list[Story](), []
     for one in (every[number] for number in drawn):
         how = known.get(str(one), "")
         if not how and time.monotonic() < until:
             if not worlds:
                 worlds = cases(chosen.worlds)
+                told = stories() if chosen.stories else []
                 gc.freeze()  # else each process of a mutant would copy what it only looks at
             how = outcome(one, worlds)
-            if how in MISSED and chosen.stories and finds_a_story(one):
+            if how in MISSED and finds(one, told):
                 how = "story"
             if chosen.kept:
                 with chosen.kept.open("a") as file:

@@ -3,10 +3,11 @@ Random ones of the suite, those that come to lines that few others come to."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from sim.world.windows import EvenWindows
 
 MOST_WORLDS = 20  # of those that come to a line
 FEW = 3
+Line = tuple[str, int]  # a file, and which of its lines
 PATHS = ("simpy", "compiled")
 WINDOW_S = 2.0
 
@@ -40,7 +42,7 @@ class Case:
     learned: Learned
     told: Any
     sound: list[Any]
-    lines: frozenset[tuple[str, int]]
+    lines: frozenset[Line]
     cpu_s: float = 0.0
 
     def played(self, path: str) -> list[Any]:
@@ -60,7 +62,7 @@ def cases(worlds: int) -> list[Case]:
     """Of so many random worlds of the suite of either sort those that come each to a line that few before it
     came to; the smallest first. Raises Broken where a sound run is found wrong."""
     found: list[Case] = []
-    come_to = Counter[tuple[str, int]]()
+    come_to = Counter[Line]()
     for scenario, arrivals, _ in (*drawn(several(), worlds), *drawn(random_worlds(), worlds)):
         learned = made_up(scenario)
         case = Case(scenario, arrivals, learned, None, [], frozenset())
@@ -72,12 +74,15 @@ def cases(worlds: int) -> list[Case]:
         if judged_by_one_run(sound, case) != "survived":
             raise Broken(f"a sound run is found wrong: {scenario}")
         begun = time.process_time()
-        lines = _lines(lambda one=case: [one.played(path) for path in PATHS] + [one.in_pieces("compiled")])
+        with watched() as lines:
+            for path in PATHS:
+                case.played(path)
+            case.in_pieces("compiled")
         require_same(sound, case.in_pieces("compiled"), "a sound run is another one in windows")
         if any(come_to[line] < FEW for line in lines):
             come_to.update(lines)
             cpu_s = time.process_time() - begun
-            found.append(Case(scenario, arrivals, learned, told, sound, lines, cpu_s))
+            found.append(Case(scenario, arrivals, learned, told, sound, frozenset(lines), cpu_s))
     return sorted(found, key=lambda case: len(case.sound[0]))
 
 
@@ -101,9 +106,10 @@ def drawn(strategy: Any, worlds: int) -> list[Any]:
     return found
 
 
-def _lines(play: Callable[[], Any]) -> frozenset[tuple[str, int]]:
-    """The lines of the handlers that are come to."""
-    files, seen = {str(module.__file__) for module in MODULES}, set[tuple[str, int]]()
+@contextlib.contextmanager
+def watched() -> Iterator[set[Line]]:
+    """The lines of the handlers that are come to meanwhile."""
+    files, seen = {str(module.__file__) for module in MODULES}, set[Line]()
 
     def watch(frame: Any, _event: str, _of: Any) -> Any:
         if frame.f_code.co_filename not in files:
@@ -113,16 +119,15 @@ def _lines(play: Callable[[], Any]) -> frozenset[tuple[str, int]]:
 
     sys.settrace(watch)
     try:
-        play()
+        yield seen
     finally:
         sys.settrace(None)
-    return frozenset(seen)
 
 
 def spread(near: list[Case]) -> list[Case]:
     """Of many as many as are tried: one by one that which comes to most lines that few of those before came
     to; the smallest first."""
-    come_to, left, found = Counter[tuple[str, int]](), list(near), list[Case]()
+    come_to, left, found = Counter[Line](), list(near), list[Case]()
     while left and len(found) < MOST_WORLDS:
         best = max(left, key=lambda case: sum(come_to[line] < FEW for line in case.lines))
         left.remove(best)

@@ -27,6 +27,7 @@ FILES = {
     "partitions.json": "[[" + ", ".join(map(str, range(90))) + "]]",
 }
 OMITTED = object()
+CELLS = ["a", "b", "c"]
 TIMES_MENDED = 60
 
 
@@ -183,6 +184,12 @@ class Drawing(Draws):
             return {"at": [[1.0, 6.0], [7.0, 9.5]]}
         return {"join_hz": self.one_of(0.05, 0.5), "stay": self.one_of(1.0, 4.0)}
 
+    def moves(self) -> Table:
+        drawn = {"stays": self.one_of(1.0, 4.0), "next": self.one_of(None, {"a": {"b": 1.0}})}
+        return {"cells": CELLS} | (
+            drawn if self.chance(0.7) else {"at": [[0.0, "a"], [3.0, "b"], [6.5, "c"]]}
+        )
+
     def autoscaling(self) -> Table:
         least = self.number(0, 2)
         by = self.one_of({"target_utilisation": self.one_of(0.3, 0.7, 1.0)}, {"target_queue": 1.5})
@@ -287,6 +294,8 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     **{(name, "autoscaling"): Drawing.autoscaling for name in ("Server", "NamedServer")},
     ("LinksTarget", "groups"): lambda one: one.some(one.groups, least=1),
     ("Group", "presence"): Drawing.presence,
+    ("Group", "moves"): Drawing.moves,
+    ("Option", "latency_in"): lambda one: {cell: one.seconds() for cell in one.some(CELLS, least=1)},
     ("NamedServer", "peers_of"): lambda one: one.word(*one.groups),
     ("ServerModel", "nested_in"): lambda one: one.word(*one.models),
     ("ServerModel", "of_group"): lambda one: one.word(*one.groups),

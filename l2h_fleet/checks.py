@@ -162,7 +162,7 @@ def _discipline(made: Any, _keys: dict[str, Any]) -> None:
 
 
 def _choice(made: Any, _keys: dict[str, Any]) -> None:
-    asked = [Candidate(n, n, 1, n % 3, 3, n % 7 / 7, 0.1, n % 5, n % 2, n % 2 == 0) for n in range(30)]
+    asked = [Candidate(n, n, 1, n % 3, 3, n % 7 / 7, 0.1, n % 5, n % 2, n % 2 == 0, n / 7) for n in range(30)]
     _ranks_well(made, asked, "compiled_choice")
 
 

@@ -28,6 +28,7 @@ from reference_server import Server, Timeline, alone
 from sim.engine.events import Kind
 from sim.messages import Learned
 from sim.ports import OnlineLearner
+from sim.registry.durations import mean_s
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.scenario.schema.fleet import Link
@@ -35,7 +36,7 @@ from sim.scenario.schema.fleet import Option as WrittenOption
 from sim.streams import Draws
 from sim.world.arrivals.source import ArrivalSource
 from sim.world.arrivals.think_times import ThinkTimes, think_times
-from sim.world.delays import Backoff
+from sim.world.delays import Backoff, LinkDelays
 from sim.world.options import Option
 from sim.world.outages.links import Links
 from sim.world.parameters import millionths
@@ -68,6 +69,7 @@ class Send:
     backlog: int = 0  # how many waited at the server when it sent its word
     returns: int = 0  # to the queue, from batches that an outage stopped
     model: int = -1  # which answers
+    delays: LinkDelays | None = None  # what its way takes, there and back
 
     @property
     def place(self) -> tuple[int, int]:
@@ -112,6 +114,12 @@ def backoff_s(seed: int, group: Group, request_id: int, failed_attempt: int) -> 
     return step * Draws(seed, "backoff").one(request_id, failed_attempt)
 
 
+def written(group: Group, option: Option) -> WrittenOption:
+    """An option, as the scenario has it."""
+    named = {one.option: one for one in group.options or ()}
+    return named.get(option.name) or WrittenOption(option="o", server="s")
+
+
 class Reference:
     """The whole run. `run()` gives the requests by request_id."""
 
@@ -125,7 +133,7 @@ class Reference:
     ):
         self.scenario, self.learned, self.arrivals, self.chunk_s = scenario, learned, arrivals, chunk_s
         self.env, self.clients = Timeline(), population(scenario)
-        self.options = World(scenario).options
+        self.options, self.cells = World(scenario).options, World(scenario).cells.in_force
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
         school = Together if scenario.federation else School
@@ -327,6 +335,9 @@ class Reference:
                 at = (j - turns[by]) % n
             elif by in ("least_backlog", "two_choices"):
                 at = backlog
+            elif by == "nearest":
+                here = self.cell(client, self.env.now)
+                at = mean_s(written(group, options[j]).over_link(group.link, here).latency)
             elif failed is not None:
                 at = (j - failed - 1) % n
             else:
@@ -468,8 +479,9 @@ class Reference:
         """The way to the server; a message is swallowed unless the link is up throughout."""
         client = send.request.client
         left = self.env.now
-        takes = alone(send.option.link.latency_up, *send.place) + self.transfer_s(send)
-        for up, _ in send.option.link.over:
+        send.delays = self.delays(send)
+        takes = alone(send.delays.latency_up, *send.place) + self.transfer_s(send)
+        for up, _ in send.delays.over:
             takes += alone(up, *send.place)
         reaches = left + takes * self.links.factor(client, left)
         if not self.links.downtime(client).is_up_through(left, reaches):
@@ -488,8 +500,8 @@ class Reference:
     def reply(self, send: Send, word: str) -> Life:
         """An answer or an error goes back over the downlink; a client that gave up does not hear it."""
         client = send.request.client
-        takes = alone(send.option.link.down, *send.place)
-        for _, down in send.option.link.over:
+        takes = alone(send.delays.down, *send.place)
+        for _, down in send.delays.over:
             takes += alone(down, *send.place)
         back = self.env.now + takes * self.links.factor(client, self.env.now)
         if not self.links.downtime(client).is_up_through(self.env.now, back):
@@ -506,6 +518,19 @@ class Reference:
             if not send.verdict.triggered:
                 send.verdict.succeed("timed_out")
 
+    def delays(self, send: Send) -> LinkDelays:
+        """What the way takes that it sets out on now, from the cell that its client is in."""
+        group, written = self.group(send.request.client), self.written(send)
+        link = written.over_link(group.link, self.cell(send.request.client, self.env.now))
+        shared = {one.link: one.latency for one in self.scenario.network}
+        over = link.over if written.over is None else written.over
+        return LinkDelays(self.scenario.seed, link, [(name, shared[name]) for name in over])
+
+    def cell(self, client: int, at: float) -> str | None:
+        """Where a client is, if its group moves."""
+        moves = self.group(client).moves
+        return moves.cells[self.cells.one(client, at)] if moves else None
+
     def link(self, send: Send) -> Link:
         """Its client's own link to whom it asks."""
         link, size = (
@@ -516,8 +541,7 @@ class Reference:
 
     def written(self, send: Send) -> WrittenOption:
         """Its option, as the scenario has it."""
-        named = {one.option: one for one in self.group(send.request.client).options or ()}
-        return named.get(send.option.name) or WrittenOption(option="o", server="s")
+        return written(self.group(send.request.client), send.option)
 
     def transfer_s(self, send: Send) -> float:
         link = self.link(send)

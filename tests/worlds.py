@@ -360,16 +360,18 @@ def reference_with_energy(
     cold = ["cold_start"] if any(one.serverless for one in scenario.stations) else []
     drawn = ["energy_j"] if World(scenario).power.is_metered.any() else []
     computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
+    moves = ["cell"] if any(one.moves for one in scenario.fleet) else []
     recall = RECALLED if any(one.fallback == "prototype" for one in scenario.fleet) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
             | _versions(loop, one)
             | (_recalled(loop, one) if recall else {})
+            | ({"cell": loop.cell(one.client, one.arrived) or ""} if moves else {})
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold + computed + recall,
+        columns=COMPARED + whom + drawn + cold + computed + recall + moves,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(

@@ -132,6 +132,7 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
         "server_cause": columns.CAUSES,
         "answered_by": run.answerers,
         **({"server": tuple(run.servers), "model": names_of_models(run)} if run.has_options else {}),
+        **({columns_by_run.CELL.name: run.cells} if run.has_cells else {}),
     }
 
 

@@ -39,7 +39,7 @@ OF_GROUPS: dict[str, Part] = {
     "affected": lambda of: of.is_affected,
     "unaffected": lambda of: ~of.is_affected,
 }
-OF_WHOM = ("groups", "servers", "models", "options")
+OF_WHOM = ("groups", "servers", "models", "options", "cells")
 
 
 def _during(of: Arrivals, outage: Outage) -> Rows:
@@ -58,8 +58,8 @@ def part_of(of: Arrivals, path: str) -> Mask | None:
     """Which requests the numbers at a path of the summary are about, bool (n,); None where there is no such
     part in this run.
 
-    path: `outages.NAME`, `outages.each.NUMBER.NAME`, `groups.GROUP.NAME` and so of servers, models and
-    options (GROUP/OPTION), or below `latency_s`.
+    path: `outages.NAME`, `outages.each.NUMBER.NAME`, `groups.GROUP.NAME` and so of servers, models, options
+    (GROUP/OPTION) and cells, or below `latency_s`.
     """
     if path in ("latency_s.first", "latency_s.final"):
         return _everyone(of)
@@ -81,9 +81,11 @@ def part_of(of: Arrivals, path: str) -> Mask | None:
 
 def names_of(run: Run, section: str) -> list[str]:
     """The parts of a section of `OF_WHOM`; those by whom was asked only where clients have several options,
-    or there are several servers or models."""
+    or there are several servers or models; cells where clients move."""
     if section == "groups":
         return list(run.groups)
+    if section == "cells":
+        return [cell for cell in run.cells if cell]
     if section == "servers":
         return list(run.servers) if len(run.servers) > 1 else []
     models = models_asked(run)
@@ -104,16 +106,15 @@ def models_asked(run: Run) -> list[str]:
 
 
 def of_whom(of: Arrivals, section: str, name: str) -> Mask:
-    """Which requests are a group's; or asked a server, a model or an option last."""
-    requests = of.requests
-    if section == "groups":
-        return np.asarray(requests["group"] == name)
+    """Which requests are a group's; or came in a cell; or asked a server, a model or an option last."""
+    requests, of_what = of.requests, section.removesuffix("s")
+    if section in ("groups", "cells"):
+        return np.asarray(requests[of_what] == name)
     sent = requests["attempts"].to_numpy() > 0
     if section == "options":
         group, _, option = name.partition("/")
         place = [one["option"] for one in of.run.options[group]].index(option)
         return np.asarray((requests["group"] == group) & (requests["option"] == place))
-    of_what = section.removesuffix("s")
     if of.run.has_options:
         return np.asarray(sent & (requests[of_what] == name))
     asks = [group for group, options in of.run.options.items() if options[0][of_what] == name]

@@ -54,6 +54,7 @@ class WhatItTells:
             self.has_calls,
             self.computes,
             self.has_prototypes,
+            self.has_cells,
         )
 
     @property
@@ -65,6 +66,19 @@ class WhatItTells:
     def has_prototypes(self) -> bool:
         """Whether some group falls back to prototypes."""
         return any(group.get("fallback") == "prototype" for group in self.scenario["fleet"])
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether some clients move between cells."""
+        return len(self.cells) > 0
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of all cells, first that of who does not move; none where nobody moves."""
+        named = [
+            cell for group in self.scenario["fleet"] for cell in (group.get("moves") or {}).get("cells", ())
+        ]
+        return tuple(dict.fromkeys(["", *named])) if named else ()
 
     @cached_property
     def computes(self) -> bool:

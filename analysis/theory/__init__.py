@@ -13,6 +13,7 @@ from analysis.theory import (
     backlog,
     batteries,
     calls,
+    cells,
     cut_off,
     deciding,
     pipelines,
@@ -38,6 +39,7 @@ LAWS: dict[str, Law] = {
     "batteries": batteries.LAW,
     "calls": calls.LAW,
     "presence": presence.LAW,
+    "cells": cells.LAW,
     "pipelines": pipelines.LAW,
     "asking": asking.LAW,
     "switching": switching.LAW,
@@ -83,5 +85,6 @@ def what_there_is(run: Run) -> frozenset[str]:
         "calls": any(server.get("serverless") for server in servers),
         "presence": any(group.get("presence") for group in groups),
         "links": bool(run.scenario.get("network")),
+        "moves": run.has_cells,
     }
     return frozenset(name for name, is_there in has.items() if is_there)

@@ -15,6 +15,7 @@ from sim.policy.prices import Asked, asked, decide_all, explored, is_calibrated
 from sim.policy.waiting import is_too_late, timer_of
 from sim.registry.scores import SCORES
 from sim.streams import Draws
+from sim.world.options import Option
 from sim.world.parameters import Parameters
 
 Ids = NDArray[np.int64]
@@ -121,6 +122,16 @@ def coins(parameters: Parameters, request_id: Ids) -> NDArray[np.float64]:
     return Draws(parameters.seed, "exploration").many(request_id)
 
 
+def ways_of(
+    parameters: Parameters, option: Option, client: NDArray[np.int32], at_s: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """The way of an option from the cell in which each client of its group is at its instant, (n,)."""
+    ways = np.array(option.ways)
+    if len(ways) == 1:
+        return np.broadcast_to(ways, len(client))
+    return ways[np.minimum(parameters.cells.of(client, at_s), len(ways) - 1)]
+
+
 def first_sends(parameters: Parameters, rows: Columns, row: NDArray[np.int64]) -> Columns:
     """The first attempts of the given rows, sent at their decisions to the first of their options; whoever
     has several chooses then."""
@@ -131,8 +142,11 @@ def first_sends(parameters: Parameters, rows: Columns, row: NDArray[np.int64]) -
     for g, patience in enumerate(parameters.patience):
         mine, option = group == g, parameters.options[g][0]
         sends["server"][mine] = option.server
-        sends["reached"][mine] = sent[mine] + option.link.up_many(request[mine])
-        sends["downlink_s"][mine] = option.link.down_many(request[mine])
+        way = ways_of(parameters, option, rows["client"][row], sent)
+        for number in set(option.ways):
+            here, link = mine & (way == number), parameters.ways[g][number].link
+            sends["reached"][here] = sent[here] + link.up_many(request[here])
+            sends["downlink_s"][here] = link.down_many(request[here])
         sends["timeout_at"][mine] = timer_of(sent[mine], patience.timeout_s, rows["deadline"][row[mine]])
     for server, station in enumerate(parameters.stations):
         mine = sends["server"] == server

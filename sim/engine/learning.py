@@ -99,7 +99,7 @@ class Learning:
             update = teach(training_round)
         self.models.add(version, update)
         for group, (first, stop) in enumerate(self._bounds):
-            self.models.keep(group, self.schedule.rejectors.in_use(first, stop, now))
+            self.models.keep(group, self.schedule.rejectors.last_use_s(first, stop), now)
         self._curves = {key: known for key, known in self._curves.items() if self.models.has(*key)}
         rows = update.learning | {"staleness": self._behind(version, update.learning["group"])}
         for known, more in ((self._rows, rows), (self._rows_of_prototypes, update.prototypes)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim.errors import RunFailed
 from sim.messages import Tables, Update
+from sim.world.versions import Instants
 
 Scores = NDArray[np.float32]
 TRAINED = 0  # the model that trains during the run: the only one, for several do not
@@ -61,11 +62,13 @@ class Models:
             room = np.full((missing, *self.server_label.shape[1:]), -1, dtype=np.int16)
             self.server_label = np.concatenate([self.server_label, room])
 
-    def keep(self, group: int, used: set[int]) -> None:
-        """Forgets a group's tables of all other versions but the newest."""
+    def keep(self, group: int, last_use_s: Instants, now: float) -> None:
+        """Forgets a group's tables of all versions but the newest and those used after now. last_use_s: by
+        version, as far as any client gets."""
         known = self.scores[group]
         if known is not None:
-            self.scores[group] = {v: table for v, table in known.items() if v in used or v == max(known)}
+            used = {v for v in known if v < len(last_use_s) and last_use_s[v] > now} | {max(known)}
+            self.scores[group] = {v: table for v, table in known.items() if v in used}
 
     def has(self, group: int, version: int) -> bool:
         """Whether a group's table of scores by this version is kept."""

@@ -19,6 +19,7 @@ class Candidate(NamedTuple):
     costs more than others, or the one of all; c_e: price of a charged send. backlog: how many waited at its
     server when that last told this client; 0 without a word. turn: the option whose turn it is, where the
     choice `takes_turns`. is_drawn: whether it is one of two that this attempt has drawn, where it `draws`.
+    latency_s: of its link, from the cell where the client is, on average.
     """
 
     client: int
@@ -31,6 +32,7 @@ class Candidate(NamedTuple):
     backlog: int
     turn: int
     is_drawn: bool
+    latency_s: float
 
 
 Rank = Callable[[Candidate], float]
@@ -78,6 +80,10 @@ def from_home(one: Candidate) -> float:
     return 1.0 * ((one.option - one.home) % one.options)
 
 
+def least_latency(one: Candidate) -> float:
+    return one.latency_s
+
+
 CHOICES: Family[Choice] = Family(
     "choice",
     "choice among options",
@@ -97,6 +103,7 @@ CHOICES: Family[Choice] = Family(
         draws=True,
     ),
     Choice("round_robin", whose_turn, "each in turn, per client", takes_turns=True),
+    Choice("nearest", least_latency, "the least mean latency of its link, from the cell where the client is"),
     Choice("home", from_home, "the client's own, by plan or by its number, or the next"),
     is_open=True,
 )

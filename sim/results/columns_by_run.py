@@ -39,6 +39,9 @@ DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw
 # how long ago it was merged, else NaN.
 NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", pa.float64()))
 
+# Of runs whose clients move between cells: where the client was as it came; "": it does not move.
+CELL = pa.field("cell", NAME)
+
 # What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.
 TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
 GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
@@ -53,12 +56,13 @@ def requests(
     has_calls: bool = False,
     computes: bool = False,
     has_prototypes: bool = False,
+    has_cells: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
     own = (*own, *((COLD,) if has_calls else ()), *((COMPUTED,) if computes else ()))
-    own = (*own, *(NEAREST if has_prototypes else ()))
+    own = (*own, *(NEAREST if has_prototypes else ()), *((CELL,) if has_cells else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 

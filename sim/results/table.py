@@ -16,7 +16,7 @@ from sim.engine.traces_told import told_by_traces
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
-from sim.results.columns_by_run import COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
+from sim.results.columns_by_run import CELL, COLD, COMPUTED, DRAWN, NEAREST, OWN_COST, QUALITIES, kept
 from sim.results.columns_by_run import attempts as columns_of_attempts
 from sim.results.columns_by_run import requests as columns_of_requests
 from sim.results.last_sends import is_answer, last_sends
@@ -81,6 +81,7 @@ class Tabulator:
             self.parameters.has_calls,
             bool(self.parameters.computes.any()),
             NEAREST[0].name in columns,
+            CELL.name in columns,
         )
         return coded_table(columns, kept(schema, self.detail), self.names)
 
@@ -100,6 +101,8 @@ class Tabulator:
                 self.whom.models(rows["client"], last), rows["sample"]
             ]
         columns |= {name: rows[name] for name in self.told}
+        if len(self.parameters.cells.every) > 1:
+            columns[CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
         if self.has_options:
             columns |= self.whom.columns(rows["client"], last)
         if self.parameters.power.is_metered.any():
@@ -153,6 +156,7 @@ class Tabulator:
             "outcome": OUTCOMES,
             "server_cause": CAUSES,
             "answered_by": self.answerers.names,
+            CELL.name: self.parameters.cells.every,
             "server": self.servers,
             "model": self.models,
         }

@@ -15,6 +15,7 @@ NO_SERVICE = Affine(kind="affine", base_s=1.0)
 UNSEEN_OF_GROUPS = (
     "choose",
     "presence",
+    "moves",
     "homes",
     "deadline_s",
     "timeout_s",

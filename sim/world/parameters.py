@@ -20,10 +20,11 @@ from sim.scenario.schema.fleet import Breaker, Policy, Retry
 from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, Accounts
+from sim.world.cells import Cells
 from sim.world.delays import Backoff
 from sim.world.energy import Power
 from sim.world.network import Network
-from sim.world.options import Option
+from sim.world.options import Option, Way
 from sim.world.outages.links import Links
 from sim.world.population import Population
 from sim.world.stations import Station
@@ -68,6 +69,8 @@ class Parameters:
     inference_s: tuple[float, ...]
     stations: tuple[Station, ...]
     options: tuple[tuple[Option, ...], ...]  # per group
+    ways: tuple[tuple[Way, ...], ...]  # per group
+    cells: Cells
     chooses: tuple[Choice, ...]  # per group
     doors: tuple[Allotment, ...]  # the token buckets of servers that admit by one
     links: Links
@@ -131,6 +134,11 @@ class Parameters:
         """Of any group."""
         return max(map(len, self.options))
 
+    @property
+    def most_ways(self) -> int:
+        """Of any group."""
+        return max(map(len, self.ways))
+
 
 def parameters_of(world: World) -> Parameters:
     """Unfolds a scenario that has passed its checks.
@@ -176,6 +184,8 @@ def parameters_of(world: World) -> Parameters:
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         stations=world.stations,
         options=world.options,
+        ways=world.ways,
+        cells=world.cells,
         chooses=chooses,
         doors=tuple(one for one in (station.admission.bucket() for station in world.stations) if one),
         links=links,

@@ -18,7 +18,7 @@ class Versions:
     """Client c has `version[i]` from `at_s[i]` on, for first[c] <= i < first[c + 1].
 
     at_s: float64 (m,), ascending within a client, its first entry -inf; version: int32 (m,), ascending
-    likewise, its first entry 0; first: int64 (clients + 1,).
+    likewise, its first entry 0, but of `sim.world.cells`; first: int64 (clients + 1,).
     """
 
     at_s: Instants
@@ -27,14 +27,7 @@ class Versions:
 
     def of(self, client: NDArray[np.int32], at_s: Instants) -> NDArray[np.int32]:
         """Each client's version at an instant, int32 (n,); a version counts from its instant on."""
-        if len(self.version) == len(self.first) - 1:  # nobody ever gets another one
-            return self.version[client]
-        low, high = self.first[client], self.first[client + 1] - 1
-        while np.any(low < high):  # bisection, for all at once
-            middle = (low + high + 1) // 2
-            reached = self.at_s[middle] <= at_s
-            low, high = np.where(reached, middle, low), np.where(reached, high, middle - 1)
-        return self.version[low]
+        return self.version[self._entries(client, at_s)]
 
     def one(self, client: int, at_s: float) -> int:
         """The same for one client."""
@@ -48,14 +41,20 @@ class Versions:
         """The sum of all clients' versions just before each instant, int64 (n,)."""
         return self._totals[np.searchsorted(self._changes, at_s, side="left")]
 
-    def in_use(self, first: int, end: int, now: float) -> set[int]:
-        """The versions that clients first to end - 1 have at `now` or will have."""
-        begin, stop = self.first[first], self.first[end]
-        return set(self.version[begin:stop][self._until[begin:stop] > now].tolist())
+    def last_use_s(self, first: int, end: int) -> Instants:
+        """Until when clients first to end - 1 have each version, float64 by version; -inf: they never do."""
+        if (first, end) not in self._last_uses:
+            here, last = slice(self.first[first], self.first[end]), np.full(self.version.max() + 1, -np.inf)
+            np.maximum.at(last, self.version[here], self._until[here])
+            self._last_uses[first, end] = last
+        return self._last_uses[first, end]
 
     def mean(self, first: int, end: int, from_s: float, until_s: float) -> float:
         """The mean version of clients first to end - 1 over [from_s, until_s), over both."""
-        here = slice(self.first[first], self.first[end])
+        client = np.arange(first, end)
+        low, high = self._entries(client, from_s), self._entries(client, until_s)
+        many = high - low + 1
+        here = np.repeat(low - (np.cumsum(many) - many), many) + np.arange(many.sum())
         began, ended = (np.clip(at_s[here], from_s, until_s) for at_s in (self.at_s, self._until))
         version, held_s = self.version[here], ended - began
         parts = (slice(place, place + IN_ONE_THREAD) for place in range(0, len(version), IN_ONE_THREAD))
@@ -66,6 +65,20 @@ class Versions:
         """The clients that have `version` at some time, ascending, int32."""
         entries = np.flatnonzero(self.version == version)
         return (np.searchsorted(self.first, entries, side="right") - 1).astype(np.int32)
+
+    def _entries(self, client: NDArray[np.integer], at_s: Instants | float) -> NDArray[np.int64]:
+        """The entry in force for each client at an instant."""
+        low, high = self.first[client], self.first[client + 1] - 1
+        while np.any(low < high):  # bisection, for all at once
+            middle = (low + high + 1) // 2
+            reached = self.at_s[middle] <= at_s
+            low, high = np.where(reached, middle, low), np.where(reached, high, middle - 1)
+        found: NDArray[np.int64] = low
+        return found
+
+    @cached_property
+    def _last_uses(self) -> dict[tuple[int, int], Instants]:
+        return {}
 
     @cached_property
     def _until(self) -> Instants:

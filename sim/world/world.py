@@ -10,10 +10,11 @@ from functools import cached_property
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.budgets import Accounts, accounts
+from sim.world.cells import Cells, cells
 from sim.world.energy import Power, power
 from sim.world.federation import Federated, federated
 from sim.world.network import Network, network
-from sim.world.options import Option, options
+from sim.world.options import Option, Way, options
 from sim.world.outages.capacity import Capacity, Interval, capacity, intervals, mean_availability, slowness
 from sim.world.outages.links import Links
 from sim.world.outages.times import OutageTimes, outage_times
@@ -49,6 +50,11 @@ class World:
     def presence(self) -> Presence:
         """Which clients are there when."""
         return presence(self.scenario, self.population)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Where clients are when."""
+        return cells(self.scenario, self.population)
 
     @cached_property
     def outage_times(self) -> tuple[OutageTimes, ...]:
@@ -99,6 +105,15 @@ class World:
     @cached_property
     def options(self) -> tuple[tuple[Option, ...], ...]:
         """Per group whom its clients may ask."""
+        return tuple(of_group for of_group, _ in self._options_and_ways)
+
+    @cached_property
+    def ways(self) -> tuple[tuple[Way, ...], ...]:
+        """Per group how these are reached and served."""
+        return tuple(of_group for _, of_group in self._options_and_ways)
+
+    @cached_property
+    def _options_and_ways(self) -> tuple[tuple[tuple[Option, ...], tuple[Way, ...]], ...]:
         return tuple(options(self.scenario, group) for group in self.scenario.fleet)
 
     @cached_property

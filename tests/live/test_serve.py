@@ -26,7 +26,7 @@ def test_serve_answers_refuses_and_loses_its_replicas(via):
     assert [one for one in found_listening if not one.startswith(LOOPBACK)] == []
     found = outcomes(chunk)
     assert found["remote"] > 0
-    assert found["refused"] + found["timed_out"] > 0
+    assert found["refused"] > 0
     rows = chunk.requests.to_pandas()
     assert rows[rows.sent_at_s.between(2.0, 2.9)].started_at_s.isna().all()
     assert path.observed()["capacity"][0]["usable_replicas"] == 0

@@ -592,6 +592,24 @@ def parts(draw: st.DrawFn, lattice: bool) -> dict[str, Any]:
     return found | {"device_j": draw(st.sampled_from([0.0, 0.5, 3.0])) if found["device_s"] else 0.0}
 
 
+def moves(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Between two or three cells: all together, or each for itself."""
+    cells = ("a", "b", "c")
+    later = st.lists(st.tuples(spans(lattice, 1, 9), st.sampled_from(cells)), max_size=4, unique_by=_instant)
+    together = {"cells": st.just(cells), "at": later.map(lambda at: ((0.0, "a"), *sorted(at)))}
+    alone = {
+        "cells": st.sampled_from([cells, cells[:2]]),
+        "stays": durations(lattice, 1, 5),
+        "next": st.none() | st.just({"a": {"b": 1.0}}),
+        "begin": st.sampled_from([None, "a", "b"]),
+    }
+    return st.fixed_dictionaries(together) | st.fixed_dictionaries(alone)
+
+
+def _instant(of: tuple[float, str]) -> float:
+    return of[0]
+
+
 @st.composite
 def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: bool) -> dict[str, Any]:
     """A group with options of its own, or with all that there are."""
@@ -609,6 +627,12 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
             | (draw(seldom(parts(lattice))) or {})
             for n, (server, model) in enumerate(chosen)
         )
+    if chosen is not None and draw(st.booleans()):
+        group["moves"] = draw(moves(lattice))
+        cells = st.sampled_from(group["moves"]["cells"])
+        for option in group["options"]:
+            here = st.dictionaries(cells, durations(lattice, 0, 3), min_size=1)
+            option["latency_in"] = draw(st.none() | here)
     if group["retry"]:
         group["retry"] = group["retry"] | {"next": draw(st.sampled_from(["same", "other"]))}
     score, price = group["policy"]["score"], group["policy"]["price"]
@@ -618,7 +642,7 @@ def choosers(draw: st.DrawFn, name: str, pairs: list[tuple[str, str]], lattice: 
     if len(pairs if chosen is None else chosen) > 1:
         group["hedge"] = draw(st.none() | after)
     has_several, has_own = len(pairs if chosen is None else chosen) > 1, SCORES[score].is_per_option
-    ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home"]
+    ways = ["best"] * has_own + ["order", "least_backlog", "two_choices", "round_robin", "home", "nearest"]
     group["choose"] = draw(st.sampled_from(ways))
     names = [one["option"] for one in group.get("options") or ()]
     if has_several and group["choose"] == "home" and names:

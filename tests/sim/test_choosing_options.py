@@ -6,13 +6,16 @@ take no time and a server takes one second, unless a story says otherwise.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from stories import Story, devices, retries
-from worlds import WrittenArrivals, group_of, made_up, product, scenario_of
+from worlds import WrittenArrivals, frame, group_of, made_up, product, scenario_of
 
+from sim.engine.run import chunks
+from sim.world.options import options
 from sim.world.world import World
 
 EVERYTHING = {"score": "random", "price": {"kind": "always_remote"}}
@@ -308,3 +311,45 @@ def test_what_a_hedge_has_reserved_is_given_back_once_and_stays_spent(charge_on,
     if refuses and charge_on == "send":
         first = ["refused", "over_budget"]
     assert story["outcome"] == [*first, "remote", "remote", "over_budget"]
+
+
+def test_what_chance_says_of_a_way_holds_for_each_option_on_it(monkeypatch):
+    """Two of four servers are reached and served by the same laws. Each option drawn for by itself, the rows
+    are the same."""
+    drawn = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 1.0}}
+    servers = (*(station(name, service=drawn) for name in ("a", "b", "c")), station("d"))
+    link = {"latency": {"kind": "exponential", "mean_s": 0.5}}
+    asked = tuple({"option": one["server"], "server": one["server"], "link": link} for one in servers)
+    asked[2]["link"] = {"latency": {"kind": "exponential", "mean_s": 0.25}}
+    fleet = devices(
+        clients=3,
+        choose="round_robin",
+        policy=EVERYTHING,
+        options=asked,
+        timeout_s=1.5,
+        retry=retries(2, 0.25, next="other"),
+    )
+    arrivals = WrittenArrivals([(0.25 * n, n % 3) for n in range(60)])
+    scenario = scenario_of(horizon_s=20.0, fleet=(fleet,), servers=servers, server=None)
+
+    def apart(alike: Any, ways: Any) -> Any:
+        return tuple(replace(one, ways=(n,)) for n, one in enumerate(alike)), tuple(
+            ways[one.ways[0]] for one in alike
+        )
+
+    def rows() -> Any:
+        world = World(scenario)
+        ways = [one.ways for one in world.options[0]]
+        (chunk,) = chunks(world, made_up(scenario), arrivals, 20.0)
+        return ways, frame(chunk.requests), frame(chunk.attempts)
+
+    ways, *tables = rows()
+    assert ways == [(0,), (0,), (1,), (2,)]
+    monkeypatch.setattr(
+        "sim.world.world.options",
+        lambda *of: apart(*options(*of)),
+    )
+    ways, *each = rows()
+    assert ways == [(0,), (1,), (2,), (3,)]
+    assert all(one.equals(other) for one, other in zip(tables, each, strict=True))
+    assert (tables[0].reached_at_s - tables[0].sent_at_s).nunique() > 30

@@ -17,6 +17,7 @@ from sim.engine.state import State
 from sim.registry.disciplines import DISCIPLINES
 from sim.world.parameters import Parameters
 from sim.world.stations import Station
+from sim.world.versions import Versions
 
 
 def lists_of(n: int, clients: int, parameters: Parameters) -> Lists:
@@ -33,10 +34,12 @@ def asked_of(scores: int, stretch: Stretch, rows: int) -> Asked:
     """What is compared by the decisions that are taken as requests come."""
     found = Asked._make([*(np.zeros((scores, rows)) for _ in Asked._fields[:-1]), np.zeros(rows)])
     for one in stretch.undecided:
-        found.coin[one.row] = one.coin
+        first, end = int(one.row[0]), int(one.row[-1]) + 1
+        here = slice(first, end) if end - first == len(one.row) else one.row  # ascending
+        found.coin[here] = one.coin
         for place, of_score in enumerate(one.asked):
             for column, values in zip(found[:-1], of_score.columns(), strict=True):
-                column[place, one.row] = values
+                column[place, here] = values
     return found
 
 
@@ -108,6 +111,5 @@ def work_of(learning: Learning) -> NDArray[np.float64]:
     return (of_models[:, None] * np.atleast_2d(work)).reshape(-1)
 
 
-def versions_held(learning: Learning) -> VersionsHeld:
-    held = learning.schedule.rejectors
-    return VersionsHeld(held.first.astype(np.int64), held.at_s, held.version)
+def held_by_clients(found: Versions) -> VersionsHeld:
+    return VersionsHeld(found.first.astype(np.int64, copy=False), found.at_s, found.version)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sim.engine.arrays.columns_of import (
     asked_of,
     coming_of,
+    held_by_clients,
     labels_of,
     lists_of,
     replicas_of,
-    versions_held,
     wanted_of,
     work_of,
 )
@@ -77,7 +77,8 @@ class Context:
                 fixed.groups.scores.max(), stretch, rows if parameters.decided_in_loop.any() else 0
             ),
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
-            versions=versions_held(learning),
+            versions=held_by_clients(learning.schedule.rejectors),
+            cells=held_by_clients(parameters.cells.in_force),
             labels=labels_of(parameters, learning),
             functions=functions,
             lists=lists_of(n, len(state.last_started), parameters),
@@ -184,13 +185,13 @@ class Context:
         """What chance decides for one more attempt of every request that was sent, even if it never comes; in
         closed loops first for those that have arrived since."""
         rows, drawn = int(self.registers["rows"][0]), int(self.registers["attempts_drawn"][0])
-        options = self._parameters.most_options
+        ways = self._parameters.most_ways
         if rows > self._rows_drawn:
             for attempt in range(1, drawn + 1):
                 self._draw_attempt(attempt, self._rows_drawn)
         else:
-            known = len(self.arrays.drawn.uplink_s) // options
-            more = np.full(((1 if known else drawn + 1) * options, len(self.arrays.rows.client)), np.nan)
+            known = len(self.arrays.drawn.uplink_s) // ways
+            more = np.full(((1 if known else drawn + 1) * ways, len(self.arrays.rows.client)), np.nan)
             self.arrays = self.arrays._replace(
                 drawn=Drawn(*(np.concatenate([one, more]) for one in self.arrays.drawn))
             )
@@ -199,9 +200,9 @@ class Context:
         self._rows_drawn = rows
 
     def _draw_attempt(self, attempt: int, first: int) -> None:
-        """Draws an attempt of the rows from the first on that were sent, or may be, for each option."""
+        """Draws an attempt of the rows from the first on that were sent, or may be, each way to an option."""
         w, n, parameters = self.arrays, int(self.registers["rows"][0]), self._parameters
-        place = (attempt - 1) * parameters.most_options
+        place = (attempt - 1) * parameters.most_ways
         sent = np.zeros(n, dtype=bool)
         sent[w.sends.row[: int(self.registers["sends"][0])]] = True
         group = parameters.clients.group[w.rows.client[:n]]
@@ -212,10 +213,10 @@ class Context:
             if attempt <= most and place < len(w.drawn.uplink_s):
                 mine = np.flatnonzero(sent & (group == g))
                 request = w.rows.request_id[mine]
-                for row, option in enumerate(parameters.options[g], start=place):
-                    service = parameters.stations[option.server].service
-                    w.drawn.uplink_s[row, mine] = option.link.up_many(request, attempt)
-                    w.drawn.downlink_s[row, mine] = option.link.down_many(request, attempt)
+                for row, way in enumerate(parameters.ways[g], start=place):
+                    service = parameters.stations[way.server].service
+                    w.drawn.uplink_s[row, mine] = way.link.up_many(request, attempt)
+                    w.drawn.downlink_s[row, mine] = way.link.down_many(request, attempt)
                     w.drawn.service_factor[row, mine] = service.factor_many(request, attempt)
 
     def redraw(self) -> None:

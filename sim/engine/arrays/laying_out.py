@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from sim.world.outages.capacity import EVERY_REPLICA, Slowness
 from sim.world.outages.downtime import Downtime
 from sim.world.parameters import Parameters
 
-OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields, np.float64)
+OPTION_TYPES: dict[str, Any] = dict.fromkeys(Options._fields[:-2], np.float64)
 OPTION_TYPES |= {"server": np.int64, "model": np.int64, "device": np.int64}
 SlowSpan = tuple[Downtime, int, float]
 
@@ -148,6 +149,8 @@ class Fixed:
             servers=len(parameters.stations),
             models=1 + max(option.model for options in parameters.options for option in options),
             options=parameters.most_options,
+            ways=parameters.most_ways,
+            cells=parameters.cells.most,
             anyone_has_obstacles=bool(parameters.has_obstacles.any()),
             is_held=parameters.charge_on != "send",
             backoff_root=np.uint64(parameters.patience[0].backoff.draws.root),
@@ -189,9 +192,25 @@ def fixed(parameters: Parameters) -> Fixed:
                     [getattr(o, name) for options in parameters.options for o in options], dtype=kind
                 )
                 for name, kind in OPTION_TYPES.items()
-            }
+            },
+            way=_by_cell(parameters, [o.ways for options in parameters.options for o in options], np.int64),
+            latency_s=_by_cell(
+                parameters,
+                [
+                    [ways[way].latency_s for way in option.ways]
+                    for options, ways in zip(parameters.options, parameters.ways, strict=True)
+                    for option in options
+                ],
+                np.float64,
+            ),
         ),
     )
+
+
+def _by_cell(parameters: Parameters, found: Iterable[Sequence[Any]], kind: Any) -> NDArray[Any]:
+    """What is found of each option by cell; in cells that its group does not have that of the last one."""
+    most = parameters.cells.most
+    return np.array([[*of, *repeat(of[-1], most - len(of))] for of in found], dtype=kind).reshape(-1)
 
 
 def _groups(parameters: Parameters) -> Groups:

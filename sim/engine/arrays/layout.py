@@ -131,9 +131,8 @@ class Requests(NamedTuple):
 
     member: per client its place here, -1: not in a closed loop; base: per member the number k of its first.
     think_s, coin: per member and request; uplink_s, downlink_s, service_factor: so for each
-    option. sample: once for each phase
-    of the traffic; value, low, high, threshold: for each score and case, a phase and a version of the
-    rejectors; score: for each case.
+    way to an option. sample: once for each phase of the traffic; value, low, high, threshold: for each score
+    and case, a phase and a version of the rejectors; score: for each case.
     phase_at_s: (groups, phases), inf where there are fewer; case_of: per version its number among the cases.
     """
 
@@ -169,8 +168,8 @@ OF_PRICES = ("threshold", "on_decision", "on_outcome")
 
 
 class Drawn(NamedTuple):
-    """Per attempt, from the first, and option, and row: seconds up and down, and the factor of the service
-    time."""
+    """Per attempt, from the first, and way to an option, and row: seconds up and down, and the factor of the
+    service time."""
 
     uplink_s: Floats
     downlink_s: Floats
@@ -192,6 +191,7 @@ class Arrays(NamedTuple):
     asked: Asked
     requests: Requests
     versions: VersionsHeld
+    cells: VersionsHeld
     labels: Labels
     functions: Functions
     lists: Lists

@@ -88,7 +88,7 @@ class Groups(NamedTuple):
 
 class Options(NamedTuple):
     """Per option, those of a group on end: its server, its model, the price of a charged send, what its link
-    draws, and what the device and the server have to do, see `sim.world.options`."""
+    draws, what the device and the server have to do, and its way, see `sim.world.options`."""
 
     server: Ints
     model: Ints
@@ -100,6 +100,8 @@ class Options(NamedTuple):
     device_s: Floats
     device: Ints
     work: Floats
+    way: Ints  # of each option from each cell, `constants.cells` each
+    latency_s: Floats  # so: what its link takes on average
 
 
 class Widths(NamedTuple):
@@ -117,6 +119,8 @@ class Constants(NamedTuple):
     servers: int
     models: int
     options: int  # of a group at most
+    ways: int  # likewise
+    cells: int  # likewise, 1 where nobody moves
     anyone_has_obstacles: bool
     is_held: bool
     backoff_root: np.uint64
@@ -137,7 +141,8 @@ class Constants(NamedTuple):
 
 
 class VersionsHeld(NamedTuple):
-    """Which version of the rejectors each client has from when on, as `sim.world.versions.Versions`."""
+    """Which version each client has from when on, as `sim.world.versions.Versions`: of the rejectors; or
+    which cell it is in."""
 
     first: Ints
     at_s: Floats

@@ -77,7 +77,7 @@ class RequestsAhead:
             member,
             np.full(n, -each, dtype=np.int64),  # as if all before the first were used up
             np.zeros(own),
-            *(np.zeros((parameters.most_options, own)) for _ in range(3)),
+            *(np.zeros((parameters.most_ways, own)) for _ in range(3)),
             np.zeros(own),
             np.zeros(every, dtype=np.int32),
             np.zeros(every, dtype=np.float32),
@@ -125,10 +125,10 @@ class RequestsAhead:
         assert think is not None
         write(to.think_s, think.before(request_id))
         write(to.coin, coins(parameters, request_id))
-        for row, option in enumerate(parameters.options[g]):
-            write(to.uplink_s[row], option.link.up_many(request_id))
-            write(to.downlink_s[row], option.link.down_many(request_id))
-            write(to.service_factor[row], parameters.stations[option.server].service.factor_many(request_id))
+        for row, way in enumerate(parameters.ways[g]):
+            write(to.uplink_s[row], way.link.up_many(request_id))
+            write(to.downlink_s[row], way.link.down_many(request_id))
+            write(to.service_factor[row], parameters.stations[way.server].service.factor_many(request_id))
         for phase in range(len(learning.traffic.phases[g])):
             sample = learning.traffic.samples_in(g, phase, request_id, client)
             write(to.sample, sample, phase)

@@ -9,7 +9,7 @@ from typing import Any
 from sim.engine.events import ARRIVE, ASK, IN_FLIGHT, KEY_DECISION, NO_POWER, NOTHING
 from sim.engine.handlers.clients import end_request, think
 from sim.engine.handlers.energy import begins
-from sim.engine.handlers.lookups import version_at
+from sim.engine.handlers.lookups import version_at, way_of
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.server import rank
 from sim.engine.linking import handler
@@ -40,10 +40,11 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
         look_up(w, group, now, row, send)
     else:
         sends, drawn = w.sends, w.drawn
-        sends.reached[send] = decided + drawn.uplink_s[0, row]
+        way = way_of(w, client, w.groups.first_option[group], decided)
+        sends.reached[send] = decided + drawn.uplink_s[way, row]
         sends.downlink_s[send], sends.service_factor[send] = (
-            drawn.downlink_s[0, row],
-            drawn.service_factor[0, row],
+            drawn.downlink_s[way, row],
+            drawn.service_factor[way, row],
         )
     if decided > now:
         put(w.events, r, decided, KEY_DECISION | rank(w, send), ASK, send)
@@ -111,14 +112,15 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
         )
     asked.coin[row] = requests.coin[place]
     if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes:
-        for one in range(w.constants.options):
+        for one in range(w.constants.ways):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]
             w.drawn.service_factor[one, row] = requests.service_factor[one, place]
-    sends.reached[send] = decided + requests.uplink_s[0, place]
+    way = way_of(w, client, w.groups.first_option[group], decided)
+    sends.reached[send] = decided + requests.uplink_s[way, place]
     sends.downlink_s[send], sends.service_factor[send] = (
-        requests.downlink_s[0, place],
-        requests.service_factor[0, place],
+        requests.downlink_s[way, place],
+        requests.service_factor[way, place],
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from math import inf, isnan
 from typing import Any
 
+from sim.engine.handlers.lookups import from_cell
 from sim.engine.handlers.obstacles import blocked
 from sim.engine.handlers.primitives import real_number, uniform, whole_number
 from sim.engine.linking import handler
@@ -32,9 +33,11 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
     for option in range(options):
         if worth & (1 << option) == 0:
             continue
-        at = place_of(w, row, attempt, group, option, failed, drawn)
-        free, last = blocked(w, now, client, w.options.server[first + option]) == 0, option == failed
+        at, last = place_of(w, now, row, attempt, group, option, failed, drawn), option == failed
         is_before = is_last if last != is_last else at < found_at
+        if is_free and not is_before:  # whether it has an obstacle or not
+            continue
+        free = blocked(w, now, client, w.options.server[first + option]) == 0
         if free != is_free:
             is_before = free
         if not has_any or is_before:
@@ -43,7 +46,9 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
 
 
 @handler
-def place_of(w: Any, row: Any, attempt: Any, group: Any, option: Any, failed: Any, drawn: Any) -> Any:
+def place_of(
+    w: Any, now: Any, row: Any, attempt: Any, group: Any, option: Any, failed: Any, drawn: Any
+) -> Any:
     """Where an option stands among its client's, behind which comes the one that failed: the lowest number is
     asked, of equals the first option. What is no number comes last."""
     options = w.groups.options[group]
@@ -51,13 +56,13 @@ def place_of(w: Any, row: Any, attempt: Any, group: Any, option: Any, failed: An
         found = real_number((option - failed - 1) % options)
     else:
         found = w.functions.rank_option[w.groups.choose[group]](
-            candidate(w, row, attempt, group, option, drawn)
+            candidate(w, now, row, attempt, group, option, drawn)
         )
     return inf if isnan(found) else found
 
 
 @handler
-def candidate(w: Any, row: Any, attempt: Any, group: Any, option: Any, drawn: Any) -> Any:
+def candidate(w: Any, now: Any, row: Any, attempt: Any, group: Any, option: Any, drawn: Any) -> Any:
     """What a choice is told of an option."""
     client, place = w.rows.client[row], w.groups.first_option[group] + option
     backlog, turn = 0, 0
@@ -76,6 +81,7 @@ def candidate(w: Any, row: Any, attempt: Any, group: Any, option: Any, drawn: An
         whole_number(backlog),
         whole_number(turn),
         drawn & (1 << option) != 0,
+        real_number(w.options.latency_s[from_cell(w, client, place, now)]),
     )
 
 

@@ -30,7 +30,7 @@ from sim.engine.handlers.device import end_computing, leaves_device
 from sim.engine.handlers.energy import is_on
 from sim.engine.handlers.heeding import last_of, means_something, outcome_of
 from sim.engine.handlers.links import has_shared_links, set_out
-from sim.engine.handlers.lookups import is_up_through, settle, slowed
+from sim.engine.handlers.lookups import is_up_through, settle, slowed, way_of
 from sim.engine.handlers.obstacles import give_up, kept_back, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_too_late, place, rank, rank_of
@@ -236,13 +236,21 @@ def hedge(w: Any, r: Any, now: Any, attempt: Any) -> Any:
 def address(w: Any, group: Any, send: Any, row: Any, option: Any) -> Any:
     """Whom an attempt asks, and what chance has decided for it."""
     sends = w.sends
-    drawn = (sends.attempt[send] - 1) * w.constants.options + option
     sends.option[send], sends.server[send] = option, w.options.server[w.groups.first_option[group] + option]
+    drawn = drawn_for(w, send, sends.sent[send])
     sends.reached[send] = sends.sent[send] + w.drawn.uplink_s[drawn, row]
     sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     sends.service_factor[send] = w.drawn.service_factor[drawn, row]
     if w.groups.takes_turns[group]:
         w.clients.turn[w.rows.client[row]] = (option + 1) % w.groups.options[group]
+
+
+@handler
+def drawn_for(w: Any, send: Any, at: Any) -> Any:
+    """Where in `drawn` stands what chance says of an attempt that leaves at an instant."""
+    client = w.rows.client[w.sends.row[send]]
+    way = way_of(w, client, w.groups.first_option[w.clients.group[client]] + w.sends.option[send], at)
+    return (w.sends.attempt[send] - 1) * w.constants.ways + way
 
 
 @handler
@@ -254,8 +262,9 @@ def depart(w: Any, r: Any, now: Any, code: Any, send: Any) -> Any:
         put(w.events, r, sends.timeout_at[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
     if longer != 1.0 or code == UPLOAD:
-        drawn = (sends.attempt[send] - 1) * w.constants.options + sends.option[send]
+        drawn = drawn_for(w, send, now)
         sends.reached[send] = now + w.drawn.uplink_s[drawn, row] * longer
+        sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):
         sends.reached[send] = nan
         sends.closed_at[send] = now

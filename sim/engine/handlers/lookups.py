@@ -39,6 +39,20 @@ def slowed(slow: Any, owner: Any, now: Any, above: Any) -> Any:
 
 
 @handler
+def way_of(w: Any, client: Any, option: Any, at: Any) -> Any:
+    """The way that a client's option takes at an instant."""
+    return w.options.way[from_cell(w, client, option, at)]
+
+
+@handler
+def from_cell(w: Any, client: Any, option: Any, at: Any) -> Any:
+    """The place of a client's option, by its place among those of all groups, from the cell where the client
+    is at an instant."""
+    cells = w.constants.cells
+    return option * cells + (version_at(w.cells, client, at) if cells > 1 else 0)
+
+
+@handler
 def fill(accounts: Any, account: Any, now: Any) -> Any:
     """Adds to a bucket what has been earned since it was last asked."""
     earned = whole_number(floor(accounts.rate_hz[account] * now * TOKEN + NOTHING))

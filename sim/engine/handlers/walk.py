@@ -215,7 +215,7 @@ def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
         # The number of the last one counts from 1, so it is the place of the next.
         attempt = w.sends.attempt[subject] - 1 if code == UPLOAD else last_of(w, subject)
         if attempt + 1 > r.attempts_drawn or isnan(
-            w.drawn.uplink_s[attempt * w.constants.options, w.sends.row[subject]]
+            w.drawn.uplink_s[attempt * w.constants.ways, w.sends.row[subject]]
         ):
             return WANTS_ATTEMPT
     if w.constants.adds_rows and is_short_of_requests(w, code, subject):

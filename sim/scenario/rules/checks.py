@@ -19,6 +19,7 @@ from sim.scenario.rules.files import FILE_CHECKS
 from sim.scenario.rules.learning import LEARNING_CHECKS, classes_of
 from sim.scenario.rules.limits import LIMIT_CHECKS
 from sim.scenario.rules.memory import MOST_PERSONAL, is_personal, memory
+from sim.scenario.rules.moves import MOVE_CHECKS
 from sim.scenario.rules.names import NAME_CHECKS
 from sim.scenario.rules.nested import NESTED_CHECKS
 from sim.scenario.rules.network import NETWORK_CHECKS
@@ -240,6 +241,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *NETWORK_CHECKS,
     *ENERGY_CHECKS,
     *PRESENCE_CHECKS,
+    *MOVE_CHECKS,
     *PEER_CHECKS,
     *NESTED_CHECKS,
     retries_can_fit_their_deadline,

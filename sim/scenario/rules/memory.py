@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sim.registry.data_sets import DATA_SETS
+from sim.registry.durations import mean_s
 from sim.registry.families import ModelFamily, model_family
 from sim.registry.scores import SCORES
 from sim.scenario.files.machine import gib, installed_bytes
@@ -38,6 +39,7 @@ LABEL_BYTES = 2
 PROTOTYPE_BYTES = 24  # a client's sum, what the server has of it, and copies while means are made
 UNKNOWN_CLASSES = 100
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
+MOVE_BYTES = 100  # a client's move to another cell: drawn, sorted, kept
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
 
 
@@ -126,6 +128,7 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
             variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"
         ),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
+        Need(("fleet", index, "moves"), "...", _moves(scenario, group), "the moves of its clients"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         *_unfolded(group, index),
         Need(
@@ -144,6 +147,15 @@ def _prototypes(scenario: Scenario, group: Group, looked_up: float) -> float:
     features, classes = _family(group).features, classes_of(scenario) or UNKNOWN_CLASSES
     said = looked_up * group.model.variants * (features * FLOAT_BYTES + rounds(scenario) / 2 * LABEL_BYTES)
     return said + group.clients * classes * features * PROTOTYPE_BYTES
+
+
+def _moves(scenario: Scenario, group: Group) -> float:
+    if group.moves is None or group.moves.stays is None:
+        return 0.0
+    try:
+        return group.clients * (1 + scenario.horizon_s / mean_s(group.moves.stays)) * MOVE_BYTES
+    except BadFile:  # which another rule tells
+        return 0.0
 
 
 def samples_of(scenario: Scenario) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from sim.registry.prices import Price, Safe
 from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
+from sim.scenario.schema.moves import Moves
 from sim.scenario.schema.values import (
     Bandwidth,
     Count,
@@ -194,13 +195,17 @@ class Option(Part):
     """Energy that this takes."""
     work: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as long service takes of what is asked so."""
+    latency_in: dict[Name, DurationOrZero] | None = None
+    """In place of its link's latency, that of sends from each of these cells, and of their answers."""
 
-    def over_link(self, link: Link) -> Link:
-        """The way there, of a group whose own link this is."""
-        mine = self.link or link
-        if self.payload_bytes is None:
-            return mine
-        return mine.model_copy(update={"payload_bytes": self.payload_bytes})
+    def over_link(self, link: Link, cell: str | None = None) -> Link:
+        """The way there from a cell, of a group whose own link this is."""
+        mine, changes = self.link or link, dict[str, Any]()
+        if self.payload_bytes is not None:
+            changes["payload_bytes"] = self.payload_bytes
+        if self.latency_in is not None and cell in self.latency_in:
+            changes["latency"] = self.latency_in[cell]
+        return mine.model_copy(update=changes) if changes else mine
 
 
 class Group(Part):
@@ -224,6 +229,8 @@ class Group(Part):
     """When requests arrive."""
     presence: Presence | None = None
     """When its clients are there; null: always."""
+    moves: Moves | None = None
+    """How its clients move between cells; null: they do not."""
     device: Device = Device()
     """How fast the device is."""
     link: Link = Link()

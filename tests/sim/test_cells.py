@@ -1,0 +1,183 @@
+"""Clients that move between cells: where they are, which way their sends take, what may be said of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from stories import Story, devices, retries
+from worlds import frame, made_up, scenario_of
+
+from sim.engine.run import chunks
+from sim.scenario.rules.moves import cells_are_there, clients_may_move
+from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.cells import chain, shares
+from sim.world.world import World
+
+EVERYTHING = {"score": "random", "price": {"kind": "always_remote"}}
+SERVICE = {"kind": "affine", "base_s": 1.0}
+SERVERS = ({"server": "north", "service": SERVICE}, {"server": "south", "service": SERVICE})
+AT_TEN = {"cells": ("up", "down"), "at": ((0.0, "up"), (10.0, "down"))}
+ROAMING = {"cells": ("up", "mid", "down"), "stays": {"kind": "gamma", "mean_s": 10.0, "cv": 0.5}}
+LINE = {"up": {"mid": 1.0}, "mid": {"up": 1.0, "down": 3.0}, "down": {"mid": 1.0}}
+
+
+def asking(moves: dict[str, Any] | None, **parts: Any) -> dict[str, Any]:
+    """One option, a second away up and three seconds down."""
+    far = {"option": "it", "server": "north", "latency_in": {"up": 1.0, "down": 3.0} if moves else None}
+    return devices(**({"policy": EVERYTHING, "moves": moves, "options": (far,)} | parts))
+
+
+def roaming(clients: int = 200, horizon_s: float = 400.0, **moves: Any) -> Any:
+    group = devices(clients=clients, moves=ROAMING | moves)
+    return scenario_of(horizon_s=horizon_s, fleet=(group,))
+
+
+def test_a_send_takes_the_way_from_the_cell_that_it_leaves_there_and_back():
+    story = Story((0.0, 0), (9.5, 0), (10.0, 0), fleet=asking(AT_TEN), servers=SERVERS)
+    assert story["cell"] == ["up", "up", "down"]
+    assert story["reached_at_s"] == [1.0, 10.5, 13.0]
+    assert story["answered_at_s"] == [3.0, 12.5, 17.0]
+
+
+def test_a_retry_leaves_from_the_cell_where_its_client_is_then():
+    """What left up at 8 is given up at 10.25, and sent again at 10.5, from down."""
+    fleet = asking(AT_TEN, timeout_s=2.25, retry=retries(2, 0.25))
+    story = Story((8.0, 0), fleet=fleet, servers=({"server": "north", "service": SERVICE | {"base_s": 9.0}},))
+    assert story.attempts["sent_at_s"].tolist() == [8.0, 10.5]
+    assert story.attempts["reached_at_s"].tolist() == [9.0, 13.5]
+
+
+@pytest.mark.parametrize("think", [None, 1.0])
+def test_the_nearest_is_another_one_in_another_cell(think):
+    """Of two servers each is half a second away in one cell and two seconds in the other; a client of a
+    closed loop asks the same."""
+    near, far = {"up": 0.5, "down": 2.0}, {"up": 2.0, "down": 0.5}
+    options = (
+        {"option": "n", "server": "north", "latency_in": near},
+        {"option": "s", "server": "south", "latency_in": far},
+    )
+    fleet = asking(AT_TEN, choose="nearest", options=options)
+    if think is None:
+        told = Story((8.0, 0), (12.0, 0), fleet=fleet, servers=SERVERS).requests
+    else:
+        fleet |= {"arrivals": {"process": {"kind": "closed_loop", "think": think}}}
+        scenario = scenario_of(horizon_s=30.0, fleet=(fleet,), servers=SERVERS, server=None)
+        world = World(scenario)
+        (chunk,) = chunks(world, made_up(scenario), ScenarioArrivals(world), 30.0)
+        told = frame(chunk.requests)
+    assert (told.server == np.where(told.cell == "up", "north", "south")).all()
+    assert (told.reached_at_s - told.sent_at_s == 0.5).all()
+    assert set(told.cell) == {"up", "down"}
+
+
+def test_without_a_nearest_cell_it_is_the_shortest_link():
+    options = (
+        {"option": "n", "server": "north", "link": {"latency": 1.0}},
+        {"option": "s", "server": "south", "link": {"latency": 0.5}},
+    )
+    fleet = devices(choose="nearest", policy=EVERYTHING, options=options)
+    assert Story((0.0, 0), fleet=fleet, servers=SERVERS)["server"] == ["south"]
+
+
+def test_where_all_cells_are_alike_moving_changes_no_row():
+    """But for the column that tells the cell."""
+
+    def rows(moves: Any) -> Any:
+        group = asking(moves, clients=3, retry=retries(2, 0.5), timeout_s=2.0) | {
+            "arrivals": {"process": {"kind": "poisson", "rate_hz": 0.5}},
+            "link": {"latency": {"kind": "exponential", "mean_s": 0.5}},
+        }
+        group["options"] = ({"option": "it", "server": "north"},)
+        scenario = scenario_of(horizon_s=60.0, fleet=(group,), servers=SERVERS, server=None)
+        world = World(scenario)
+        (chunk,) = chunks(world, made_up(scenario), ScenarioArrivals(world), 60.0)
+        return chunk
+
+    moving, staying = rows(ROAMING), rows(None)
+    assert frame(moving.requests).drop(columns="cell").equals(frame(staying.requests))
+    assert frame(moving.attempts).equals(frame(staying.attempts))
+    assert len(set(moving.requests["cell"].to_pylist())) == 3
+
+
+@pytest.mark.parametrize("next_", [None, LINE])
+def test_time_in_each_cell_is_that_of_the_chain(next_):
+    """From t = 0 on, where clients are met at any time; moves are as frequent as stays are short."""
+    scenario = roaming(next=next_)
+    held, moves = World(scenario).cells, scenario.fleet[0].moves
+    expected = shares(moves)
+    np.testing.assert_allclose(expected @ chain(moves), expected)
+    client = np.arange(200, dtype=np.int32)
+    for at_s in (0.0, 100.0, 399.0):
+        here = np.bincount(held.of(client, np.full(200, at_s)), minlength=3) / 200
+        assert np.abs(here - expected).max() < 4 * np.sqrt(0.25 / 200)
+    number = len(held.in_force.at_s) - 200
+    # Of a renewal process the number in t has variance cv²·t/mean, so that of 200 clients is this precise.
+    assert abs(number - 200 * 40) < 4 * 0.5 * np.sqrt(200 * 40)
+
+
+def test_nobody_moves_against_the_chain():
+    held = World(roaming(next=LINE)).cells.in_force
+    steps = {
+        (int(a), int(b))
+        for first, end in zip(held.first[:-1], held.first[1:], strict=True)
+        for a, b in zip(held.version[first : end - 1], held.version[first + 1 : end], strict=True)
+    }
+    assert steps == {(0, 1), (1, 0), (1, 2), (2, 1)}
+
+
+def test_a_longer_run_only_adds_moves():
+    short, long = (World(roaming(horizon_s=horizon)).cells.in_force for horizon in (100.0, 400.0))
+    kept = long.at_s < 100.0
+    assert short.at_s.tobytes() == long.at_s[kept].tobytes()
+    assert short.version.tobytes() == long.version[kept].tobytes()
+
+
+def test_all_may_begin_in_one_cell():
+    held = World(roaming(begin="down")).cells
+    assert set(held.of(np.arange(200, dtype=np.int32), np.zeros(200)).tolist()) == {2}
+
+
+@pytest.mark.parametrize(
+    ("moves", "words"),
+    [
+        ({"at": ((0.0, "up"),)}, "moves: .* give stays, or at"),
+        ({"stays": None}, "moves: .* give stays, or at"),
+        ({"cells": ("up", "up")}, "cells: .* a name of its own"),
+        ({"next": {"upp": {"mid": 1.0}}}, "next: .*upp.* did you mean up"),
+        ({"next": {"up": {"midd": 1.0}}}, "next: .*midd.* did you mean mid"),
+        ({"next": {"up": {"up": 1.0}}}, "next.up: .* goes from a cell to itself"),
+        ({"next": {"up": {"mid": 0.0}}}, "next.up: .* greater than 0"),
+        ({"begin": "dwn"}, "begin: .*dwn.* did you mean down"),
+        ({"stays": 1e-3}, "stays: .* more than 10,000,000 moves"),
+        ({"next": {"up": {"mid": 1.0}, "mid": {"up": 1.0}, "down": {"up": 1.0}}}, ""),
+        ({"stays": None, "at": ((1.0, "up"),)}, "at.0: .* the first must be at 0"),
+        ({"stays": None, "at": ((0.0, "up"), (0.0, "mid"))}, "at.1: .* later than the one before"),
+        ({"stays": None, "at": ((0.0, "upp"),)}, "at.0: .* did you mean up"),
+        ({"stays": None, "begin": "up", "at": ((0.0, "up"),)}, "begin: .* goes with stays"),
+    ],
+)
+def test_what_cannot_be_is_told(moves, words):
+    scenario = roaming(clients=1000, horizon_s=400.0, **moves)
+    said = [f"{'.'.join(map(str, path))}: {value} {rule}" for path, value, rule in clients_may_move(scenario)]
+    assert len(said) == bool(words)
+    assert re.search(words, "".join(said))
+
+
+@pytest.mark.parametrize(
+    ("moves", "latency_in", "words"),
+    [
+        (None, {"up": 1.0}, "do not move: must be null"),
+        (AT_TEN, {"upp": 1.0}, "did you mean up"),
+        (AT_TEN, {"up": 1.0}, ""),
+    ],
+)
+def test_options_may_speak_of_their_group_s_cells_alone(moves, latency_in, words):
+    option = {"option": "it", "server": "north", "latency_in": latency_in}
+    group = devices(moves=moves, options=(option,))
+    scenario = scenario_of(horizon_s=20.0, fleet=(group,), servers=SERVERS, server=None)
+    said = [rule for _, _, rule in cells_are_there(scenario)]
+    assert len(said) == bool(words)
+    assert words in "".join(said)
