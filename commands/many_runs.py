@@ -19,15 +19,11 @@ from commands.options import (
     RayAddress,
     ScenarioName,
     Seed,
+    Show,
     Store,
 )
 from commands.terminal import Terminal
 from sim.errors import BadInput
-
-Show = Annotated[
-    list[str] | None,
-    typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ... May be repeated."),
-]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -60,7 +56,7 @@ def sweep(
     Leaves one table and a page, with intervals over the seeds. What is in the store already is not run again.
     """
     with ending_at_once():
-        from analysis.reports.cell_table import require_metric
+        from analysis.metrics.naming import all_named
         from analysis.reports.many_runs_report import files_of, sweep_result, sweep_table, write_result
         from analysis.reports.page import require_own
         from commands.cells import all_of, command_line, how_of, report_failures, table_of
@@ -73,8 +69,7 @@ def sweep(
 
     how = how_of(jobs, workers, ray_address)
     axes = axes_of(vary or [])
-    for metric in show or []:
-        require_metric(metric)
+    shown = all_named(show or [])
     with reporting(quiet) as progress:
         combined = variants(scenario, changes or [], seed, list(combinations(axes)), seeds)
         plans = [variant.scenario for variant in combined]
@@ -98,16 +93,16 @@ def sweep(
                 seeds=seeds,
                 set=changes,
                 seed=seed,
-                show=show,
+                show=shown,
                 out=out,
                 run_cache=store,
             ),
             table_of([(variant.chosen, cell) for variant, cell in finished]),
             [axis.path for axis in axes],
-            show or [],
+            shown,
         )
         write_result(result, out, png)
-        Terminal().print(sweep_table(result, show or []), crop=False)
+        Terminal().print(sweep_table(result, shown), crop=False)
         print(f"sweep: {out / 'sweep.html'}")
     report_failures(combined, cells, failed)
 
@@ -135,7 +130,7 @@ def study(
     with intervals over the seeds.
     """
     with ending_at_once():
-        from analysis.reports.cell_table import require_metric
+        from analysis.metrics.naming import all_named
         from analysis.reports.many_runs_report import files_of, write_result
         from analysis.reports.page import require_own
         from analysis.reports.policy_study import POLICY, study_result, study_table
@@ -146,8 +141,7 @@ def study(
         from sim.scenario.schema.policy_study import read_study
 
     how = how_of(jobs, workers, ray_address)
-    for metric in show or []:
-        require_metric(metric)
+    shown = all_named(show or [])
     with reporting(quiet) as progress:
         wanted = read_study(study, changes or [])
         out = out or Path("runs") / f"{wanted.name}-study"
@@ -160,7 +154,7 @@ def study(
     result = study_result(
         wanted.name,
         wanted.question,
-        command_line("study", study, set=changes, show=show, out=out, run_cache=store),
+        command_line("study", study, set=changes, show=shown, out=out, run_cache=store),
         table_of(
             [
                 ({POLICY: variant.chosen["policy"]}, cell)
@@ -169,7 +163,7 @@ def study(
         ),
         wanted.baseline,
         cells[0].plan.name,
-        show or [],
+        shown,
     )
     write_result(result, out, png)
     Terminal().print(study_table(result), crop=False)

@@ -29,6 +29,10 @@ Width = Annotated[
     str, typer.Option(metavar="WIDTH", help="In inches: 3.33in, a column of a paper, or 7.0in, a page.")
 ]
 Png = Annotated[bool, typer.Option("--png", help="Write the figures as PNG, too, at 300 dpi.")]
+Show = Annotated[
+    list[str] | None,
+    typer.Option(metavar="METRIC", help="Show accuracy, latency.p95, ...: with commas, or repeated."),
+]
 Quietly = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 CHECKPOINT_EVERY_S = 10.0

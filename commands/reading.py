@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from commands.interrupts import ending_at_once
-from commands.options import Png, RunFolder, Width
+from commands.options import Png, RunFolder, Show, Width
 from commands.terminal import Terminal, printable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -36,8 +36,17 @@ class FigureFormat(StrEnum):
 
 @app.command()
 def figure(
-    run_folder: RunFolder,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the report: timeline, latency, ...")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a run, a study, a sweep or a comparison.")
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="timeline, latency, ... of a run; differences, ... of a study; curves of a sweep; "
+            "compare_timelines.",
+        ),
+    ],
     width: Width = "3.33in",
     kind: Annotated[
         FigureFormat, typer.Option("--format", help="Text is text in pdf and svg; png has 300 dpi.")
@@ -49,7 +58,7 @@ def figure(
         Path | None, typer.Option(metavar="FILE", help="For the figure (default: NAME.FORMAT, here).")
     ] = None,
 ) -> None:
-    """Draws one figure of a run for print.
+    """Draws one figure for print.
 
     Text of 8 points or more at that width; strokes, marks and hatches that survive grey.
     """
@@ -60,7 +69,7 @@ def figure(
     if out is not None:
         require_writable_file(out, "--out")  # before it is drawn
     wanted = [one.strip() for one in panels.split(",")] if panels else []
-    content = print_figure(run_folder, name, width, kind.value, wanted)
+    content = print_figure(folder, name, width, kind.value, wanted)
     out = out or Path(f"{name}.{kind.value}")
     write_whole(out, content)
     print(f"figure: {out}")
@@ -148,6 +157,7 @@ def compare(
         bool,
         typer.Option("--over-seeds", help="Runs of one scenario are replications: intervals over seeds."),
     ] = False,
+    show: Show = None,
     png: Png = False,
 ) -> None:
     """Tells how runs differ from the first one, with intervals.
@@ -156,6 +166,9 @@ def compare(
     """
     with ending_at_once():
         from analysis import comparison_table, write_comparison
+        from analysis.metrics.measures import MEASURES
+        from analysis.metrics.naming import all_named
 
-    Terminal().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png)))
+    shown = all_named(show or [], tuple(MEASURES))
+    Terminal().print(comparison_table(write_comparison(runs, out, unpaired, over_seeds, png, shown)))
     print(f"comparison: {out / 'compare.html'}")

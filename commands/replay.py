@@ -69,7 +69,7 @@ def replay(
         raise Interrupted("interrupted") from None
     finally:
         progress.close()
-    print(sameness(requests_of(base), requests_of(folder / "replayed")))
+    print(sameness(requests_of(base), requests_of(folder / "replayed"), as_it_was.warm_up_s))
     if is_real:
         print(distance(run_folder, base))
     comparison = write_comparison([base, folder / "replayed"], folder / "comparison", unpaired=True)
@@ -92,14 +92,17 @@ def requests_of(run_folder: Path) -> pa.Table:
     return pa.concat_tables(tables).sort_by("request_id")
 
 
-def sameness(base: pa.Table, replayed: pa.Table) -> str:
-    """Whether the requests are the same, and how many of them ended in another way."""
+def sameness(base: pa.Table, replayed: pa.Table, warm_up_s: float) -> str:
+    """Whether the requests are the same, and how many of them ended in another way; those that came in the
+    warm-up apart, since no comparison counts them."""
     import pyarrow.compute as pc
 
     if all(base[name].equals(replayed[name]) for name in SAME):
         before, after = (table["outcome"].cast("string") for table in (base, replayed))
         moved = pc.sum(pc.cast(pc.not_equal(before, after), "int64")).as_py() or 0
-        return f"the same {len(base):,} requests; {moved:,} have another outcome"
+        early = pc.sum(pc.less(base["arrived_at_s"], warm_up_s)).as_py() or 0
+        before_it = f", {early:,} of them in the warm-up and not compared" if early else ""
+        return f"the same {len(base):,} requests{before_it}; {moved:,} have another outcome"
     return (
         f"not the same requests ({len(base):,} then, {len(replayed):,} now): what was changed changes who "
         "asks or when, as in closed loops, so single requests cannot be paired"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis.metrics.measures import MEASURES, is_in_time
-from analysis.reports.cell_table import evidence_of, lasts, metric_of, path_of, require_metric
+from analysis.metrics.naming import key_of, named
+from analysis.reports.cell_table import evidence_of, lasts, metric_of, path_of
 from analysis.run_folder.latencies import level_of
 from analysis.statistics.capacity import (
     Decision,
@@ -119,7 +120,7 @@ class Runs:
         """How many relaxation times of the server the first `seeds` runs with that number last, and how many
         an interval of the metric needs."""
         made = [pair for pair in self.made.values() if pair[0][self.span.path] == number][:seeds]
-        if not is_in_time(slo.metric.replace(".", "_")) and not is_in_time(slo.metric):
+        if not is_in_time(key_of(slo.metric)):
             return lasts(table_of(made)), 0.0
         return lasts(table_of(made)), needed_relaxations(level_of(path_of(slo.metric)))
 
@@ -150,25 +151,27 @@ class Runs:
 
 def slos_of(written: Sequence[str], confidence: float) -> list[Slo]:
     """The SLOs. Raises BadInput for one that is none, or that nothing could meet, and for the confidence."""
-    slos = [slo_of(_in_seconds_and_shares(one)) for one in written]
+    slos = [slo_of(_plain(one)) for one in written]
     for slo in slos:
-        require_metric(slo.metric)
         require_possible(slo)
     if not 0.5 <= confidence < 1:
         raise BadInput(f"--confidence: {confidence:g} is not allowed: must be at least 0.5 and below 1")
     return slos
 
 
-def _in_seconds_and_shares(written: str) -> str:
-    """`latency.p95<=200ms` as `latency.p95<=0.2`, `accuracy>=80%` as `accuracy>=0.8`; else as it is, as where
-    the number is none of seconds, or no share."""
+def _plain(written: str) -> str:
+    """`p95<=200ms` as `latency_p95<=0.2`, `accuracy>=80%` as `accuracy>=0.8`; the limit as it is where the
+    number is none of seconds, or no share. Raises BadInput for what is no number of a summary."""
     metric, sign, limit = re.fullmatch(r"(?s)(.*?)(<=|>=|$)(.*)", written).groups()  # type: ignore[union-attr]
-    known = MEASURES.get(metric.strip().replace(".", "_"))
+    if not sign:
+        return written
+    metric = named(metric.strip())
+    known = MEASURES.get(key_of(metric))
     is_time = any(part.endswith("_s") for part in metric.split(".")) if known is None else known.unit == "s"
     share = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*%\s*", limit)
     if share and known is not None and known.unit == "share":
         return f"{metric}{sign}{float(share[1]) / 100!r}"
-    return f"{metric}{sign}{seconds(limit)}" if is_time else written
+    return f"{metric}{sign}{seconds(limit) if is_time else limit}"
 
 
 def searched(runs: Runs, slos: Sequence[Slo], confidence: float, seeds: int) -> Found:

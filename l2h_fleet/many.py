@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.metrics.measures import MEASURES
+from analysis.metrics.naming import all_named
 from analysis.reports.compare_report import write_comparison
 from analysis.reports.placement_report import Found
 from analysis.run_folder.run import Run
@@ -73,14 +75,17 @@ def compare(
     out: str | PathLike[str] = "runs/comparison",
     unpaired: bool = False,
     over_seeds: bool = False,
+    show: Sequence[str] = (),
 ) -> dict[str, Any]:
     """How runs differ from the first one, with intervals: what `compare.json` holds, see docs/metrics.md.
 
     Runs of the same traffic are paired by request. unpaired: compares runs of different traffic too.
-    over_seeds: runs of one scenario are replications. out: for compare.html, its figure and compare.json.
+    over_seeds: runs of one scenario are replications. show: numbers that are told before the others. out: for
+    compare.html, its figure and compare.json.
     """
+    shown = all_named(show, tuple(MEASURES))
     folders = [one.path if isinstance(one, Run) else Path(one) for one in runs]
-    return write_comparison(folders, Path(out), unpaired, over_seeds)
+    return write_comparison(folders, Path(out), unpaired, over_seeds, shown=shown)
 
 
 @dataclass(frozen=True)

@@ -137,10 +137,28 @@ def test_the_schema_is_json_and_knows_the_keys(tmp_path):
         (["sweep", "smoke", "--vary", "server.replicas=1,0"], "--vary server.replicas: 0 is not allowed"),
         (["study", "outge_policies"], "did you mean outage_policies?"),
         (["capacity", "smoke", "--meet", "latency.p95<1", "--replicas", "1:2"], "must be METRIC<=NUMBER"),
+        (
+            ["capacity", "smoke", "--meet", "latency<=1", "--replicas", "1:2"],
+            "latency: is latency_mean, latency_p50",
+        ),
+        (
+            ["compare", "a", "b", "--show", "acuracy"],
+            "acuracy: is no number of a summary: did you mean accuracy?",
+        ),
+        (["study", "smoke_policies", "--show", "queue"], "queue: is queue_mean or queue_max: say which"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(words, reported, tmp_path):
     assert reported in refused(called(tmp_path, *words), tmp_path)
+
+
+def test_what_many_runs_left_is_told_from_a_run(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/study.json").write_text("{}")
+    for words in (["report", "mine"], ["compare", "mine", "other"], ["metrics", "mine"]):
+        reported = called(tmp_path, *words)
+        assert reported.returncode == 2
+        assert reported.stderr == "mine: not a run folder, but what the command study left\n"
 
 
 def test_bad_input_ends_a_process_as_it_ends_the_command(tmp_path):
@@ -273,8 +291,9 @@ def test_a_disk_that_takes_nothing_is_one_line(tmp_path):
 
 
 def test_the_limit_of_an_slo_may_be_said_as_people_say_it():
-    said = slos_of(["latency.p95<=200ms", "latency.mean >= 1min", "accuracy >= 80 %", "risk<=.3"], 0.95)
+    said = slos_of(["p95<=200ms", "latency.mean >= 1min", "accuracy >= 80 %", "risk<=.3"], 0.95)
     assert [slo.limit for slo in said] == [0.2, 60.0, 0.8, 0.3]
+    assert [slo.metric for slo in said] == ["latency_p95", "latency.mean", "accuracy", "risk"]
     for wrong in ("latency.p95<=80%", "accuracy>=200ms", "risk<=30%"):
         with pytest.raises(BadInput, match=f"^--meet {re.escape(wrong)}: must be METRIC"):
             slos_of([wrong], 0.95)

@@ -1,11 +1,11 @@
 """A figure as a paper prints it: a column wide, text of at least 8 points, told apart without colour.
-Takes any figure of a run and changes how it looks, never what it shows; behind the command `figure`."""
+Takes any figure and changes how it looks, never what it shows; behind the command `figure`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,9 @@ STROKE_LOOKS: list[dict[str, Any]] = [{"linestyle": stroke} for stroke in STROKE
     for mark in MARKS
     for stroke in STROKES
 ]
-MARK_LOOKS: list[dict[str, Any]] = [{"marker": mark} for mark in MARKS]
+MARK_LOOKS: list[dict[str, Any]] = [{"marker": mark} for mark in MARKS] + [
+    {"marker": mark, "markerfacecolor": "#FFFFFF"} for mark in MARKS
+]
 HATCH_LOOKS: list[dict[str, Any]] = [
     {"hatch": hatch, "hatchcolor": "#000000", "edgecolor": "#00000080", "linewidth": 0.3} for hatch in HATCHES
 ]
@@ -59,9 +61,12 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marke
         height_in = figure.get_figheight() * axes.get_position().height
         lines = axes.get_ylabel().split("\n")
         high = max(12, int(CHARACTERS_PER_IN * height_in))
-        axes.set_ylabel("\n".join(fill(line, high, break_on_hyphens=False) for line in lines))
-        axes.set_xlabel(fill(axes.get_xlabel(), room, break_on_hyphens=False))
-        axes.set_title(fill(axes.get_title(loc="left"), room, break_on_hyphens=False), loc="left")
+        axes.set_ylabel("\n".join(broken(line, high) for line in lines))
+        axes.set_xlabel(broken(axes.get_xlabel(), room))
+        axes.set_title(broken(axes.get_title(loc="left"), room), loc="left")
+    for text in figure.texts:
+        lines = text.get_text().split("\n")
+        text.set_text("\n".join(broken(line, int(CHARACTERS_PER_IN * width_in)) for line in lines))
     looks = told_apart(chosen) if marked else {}
     for legend in [*figure.legends, *(axes.get_legend() for axes in chosen)]:
         if legend is not None:
@@ -76,6 +81,20 @@ def for_print(figure: Figure, width_in: float, panels: Sequence[str] = (), marke
         _hide_overlaps(axes)
 
 
+def broken(words: str, room: int) -> str:
+    """The words in lines of at most so many characters; a path that is longer breaks behind its dots."""
+    lines = [""]
+    for word in words.split():
+        parts = [word] if len(word) <= room else re.findall(rf"[^.]{{1,{room - 1}}}\.?|\.", word)
+        for number, part in enumerate(parts):
+            gap = " " if lines[-1] and not number else ""
+            if len(lines[-1] + gap + part) <= room:
+                lines[-1] += gap + part
+            else:
+                lines.append(part)
+    return "\n".join(line for line in lines if line)
+
+
 def require_width(width_in: float) -> None:
     """Raises BadInput for a width that is none."""
     if not NARROWEST_IN <= width_in <= WIDEST_IN:
@@ -83,12 +102,13 @@ def require_width(width_in: float) -> None:
 
 
 def panels_of(figure: Figure) -> dict[str, Axes]:
-    """The panels of a figure by what they show: the first words of their title or of their y axis; and a
-    number where several show the same."""
+    """The panels of a figure by what they show: the first words of their title or of their axis, without
+    commas, which stand between names; and a number where several show the same."""
     found: dict[str, Axes] = {}
     for axes in figure.axes:
         if axes.get_visible():
-            words = (axes.get_title(loc="left") or axes.get_ylabel()).partition("\n")[0].partition(" (")[0]
+            words = axes.get_title(loc="left") or axes.get_ylabel() or axes.get_xlabel()
+            words = words.partition("\n")[0].partition(" (")[0].replace(",", "")
             name, number = words.partition(":")[0], 1
             while name in found:
                 number += 1
@@ -107,7 +127,7 @@ def require_panels(panels: Sequence[str], known: Collection[str]) -> None:
     """Raises BadInput for a panel that there is not."""
     for name in panels:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
+            near = get_close_matches(name, known, n=1, cutoff=0.4)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise BadInput(f"--panels: '{name}' is not a panel of this figure ({', '.join(known)}){hint}")
 
@@ -208,14 +228,21 @@ def _match(legend: Legend, looks: dict[str, dict[str, Any]]) -> None:
 def _stand_below(legend: Legend, width_in: float) -> None:
     """Puts a legend under its panel, or under the figure, in as many columns as fit; the figure grows."""
     names, entries = [text.get_text() for text in legend.get_texts()], list[Any](legend.legend_handles)
+    title = legend.get_title().get_text() or None
     if not names:  # nothing could be drawn
         return
     widest_pt = LEAST_PT * (4.5 + 0.62 * max(len(line) for name in names for line in name.split("\n")))
     columns = max(1, min(len(names), int((width_in - 0.6) * 72 / widest_pt)))
-    looks: Any = {"ncols": columns, "columnspacing": 1.0, "handlelength": 2.6, "borderaxespad": 0.2}
+    looks: Any = {
+        "title": title,
+        "ncols": columns,
+        "columnspacing": 1.0,
+        "handlelength": 2.6,
+        "borderaxespad": 0.2,
+    }
     axes, figure = legend.axes, legend.get_figure()
     assert figure is not None
-    lines = -(-len(names) // columns) * (1 + names[0].count("\n"))
+    lines = -(-len(names) // columns) * (1 + names[0].count("\n")) + (title is not None)
     figure.set_figheight(figure.get_figheight() + 0.75 * lines * 1.4 * LEAST_PT / 72)  # type: ignore[union-attr]
     if axes is None:
         legend.remove()

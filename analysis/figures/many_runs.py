@@ -1,20 +1,18 @@
-"""Figures over many runs: a number along an axis of a sweep, heat maps over two, policies in one plane.
+"""Figures over many runs: a number along an axis of a sweep, heat maps over two; how numbers are named.
 Pure functions of the rows that `analysis.reports.cell_table.pivot` gives; intervals as the rows have them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import GREY, INK, ON_DARK, ON_LIGHT, SERIES, SETTINGS, WIDTH_IN
+from analysis.figures.style import ON_DARK, ON_LIGHT, SERIES, WIDTH_IN, styled
 from analysis.reports.cell_table import Metric
 from analysis.reports.formatting import SHOWN_AS, quantity
 
@@ -25,24 +23,15 @@ UNITS = {"_s": "s", "_hz": "1/s", "_bps": "bit/s", "_bytes": "B", "_usd": "USD"}
 MOST_LINES = len(SERIES)
 
 
-def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """The figure function, drawn under SETTINGS."""
-
-    @wraps(draw)
-    def drawn(*arguments: Any) -> Figure:
-        with mpl.rc_context(SETTINGS):
-            return draw(*arguments)
-
-    return drawn
-
-
-@_styled
+@styled
 def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure:
-    """Each metric along the first axis, a line per combination of the others, with intervals."""
-    figure, panels = _panels(len(metrics), 2, 2.5)
+    """Each metric along the first axis, a line per combination of the others, with intervals; a little beside
+    one another, so that none hides another."""
+    figure, panels = panels_in_rows(len(metrics), 2, 2.5)
     values = list(dict.fromkeys(word(row["chosen"][0]) for row in rows))
     numeric = all(_is_number(row["chosen"][0]) for row in rows)
     lines = lines_of(rows)
+    step = _step_aside([row["chosen"][0] for row in rows] if numeric else list(range(len(values))))
     for panel, metric in zip(panels, metrics, strict=True):
         for number, (label, of_line) in enumerate(lines.items()):
             x = [row["chosen"][0] if numeric else values.index(word(row["chosen"][0])) for row in of_line]
@@ -51,7 +40,8 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
                 "marker": MARKERS[number % len(MARKERS)],
                 "ms": 4.5,
             }
-            _with_intervals(panel, np.array(x, dtype=float), of_line, metric, label=label, **look)
+            aside = step * (number - (len(lines) - 1) / 2)
+            _with_intervals(panel, np.array(x, dtype=float) + aside, of_line, metric, label, **look)
         _ticks_at_values(panel, rows, values, numeric)
         panel.set_xlabel(path_label(axes[0]))
         panel.set_ylabel(axis_label(metric))
@@ -62,6 +52,13 @@ def curves(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure
             *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, title=title
         )
     return figure
+
+
+def _step_aside(places: Sequence[float]) -> float:
+    """How far one line stands beside the next: what the eye just sees, and little of the way to the next
+    value."""
+    at = np.unique(np.asarray(places, dtype=float))
+    return float(min(0.012 * (at[-1] - at[0]), 0.1 * np.diff(at).min())) if len(at) > 1 else 0.02
 
 
 def _ticks_at_values(panel: Axes, rows: Rows, values: Sequence[str], numeric: bool) -> None:
@@ -82,12 +79,12 @@ def lines_of(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
     return lines
 
 
-@_styled
+@styled
 def heat_maps(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Figure:
     """Each metric over two axes: the first upwards, the second to the right; the mean in each cell, with
     ALIKE behind it where its interval reaches into that of the first cell, which has no mark."""
     up, right = (list(dict.fromkeys(word(row["chosen"][n]) for row in rows)) for n in (0, 1))
-    figure, panels = _panels(len(metrics), 2, max(1.9, 1.0 + 0.3 * len(up)))
+    figure, panels = panels_in_rows(len(metrics), 2, max(1.9, 1.0 + 0.3 * len(up)))
     for panel, metric in zip(panels, metrics, strict=True):
         grid = np.full((len(up), len(right)), np.nan)
         marks, first = np.full(grid.shape, "", dtype="<U2"), rows[0]["metrics"][metric.name]
@@ -96,7 +93,7 @@ def heat_maps(rows: Rows, axes: Sequence[str], metrics: Sequence[Metric]) -> Fig
             found = row["metrics"][metric.name]
             grid[place] = found[0]
             marks[place] = ALIKE if row is not rows[0] and overlap(first, found) else ""
-        shades = panel.pcolormesh(_scaled(grid, metric), cmap="cividis", edgecolors="white", linewidth=1.0)
+        shades = panel.pcolormesh(scaled(grid, metric), cmap="cividis", edgecolors="white", linewidth=1.0)
         _write_cells(panel, grid, marks, metric)
         panel.set_xticks(np.arange(len(right)) + 0.5, right)
         panel.set_yticks(np.arange(len(up)) + 0.5, up)
@@ -123,91 +120,6 @@ def _write_cells(panel: Axes, grid: np.ndarray, marks: np.ndarray, metric: Metri
                 color=colour,
                 size=7.5,
             )
-
-
-@_styled
-def plane(rows: Rows, across: Metric, up: Metric) -> Figure:
-    """Every row as a point with both intervals: one metric to the right, another upwards, a name at each;
-    rows whose points are the same are one, under all their names."""
-    figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
-    panel = figure.subplots()
-    points: dict[tuple[Any, ...], list[int]] = {}
-    for number, row in enumerate(rows):
-        points.setdefault(tuple(row["metrics"][metric.name] for metric in (across, up)), []).append(number)
-    for place, numbers in points.items():
-        x, y = (
-            _scaled(np.array(ends, dtype=float), metric)
-            for ends, metric in zip(place, (across, up), strict=True)
-        )
-        if math.isnan(x[0]) or math.isnan(y[0]):
-            continue
-        number = numbers[0]
-        names = [", ".join(word(value) for value in rows[one]["chosen"]) for one in numbers]
-        panel.errorbar(
-            x[0],
-            y[0],
-            xerr=_reach(x),
-            yerr=_reach(y),
-            color=SERIES[number % len(SERIES)],
-            marker=MARKERS[(number + number // len(SERIES)) % len(MARKERS)],
-            mec=INK,
-            mew=0.5,
-            ms=7,
-            lw=1.2,
-            ls="",
-            label=" = ".join(names),
-        )
-    panel.set_xlabel(axis_label(across))
-    panel.set_ylabel(axis_label(up))
-    panel.grid(visible=True)
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside right center")
-    return figure
-
-
-@_styled
-def differences(
-    results: Mapping[str, Mapping[str, Mapping[str, float]]], metrics: Sequence[Metric], baseline: str
-) -> Figure:
-    """A panel per metric, a row per policy: its difference from the baseline with its interval."""
-    ends = {
-        name: {key: (of["difference"], of["low"], of["high"]) for key, of in by_metric.items()}
-        for name, by_metric in results.items()
-    }
-    figure, panels = _points(ends, metrics, 3)
-    for panel, metric in zip(panels, metrics, strict=True):
-        panel.axvline(0, color=GREY, lw=1, zorder=0)
-        panel.set_xlabel(difference_label(metric))
-    figure.suptitle(f"difference from {baseline}", size=9.5, x=0.0, ha="left")
-    return figure
-
-
-@_styled
-def levels(rows: Rows, metrics: Sequence[Metric]) -> Figure:
-    """A panel per metric, a row per policy: its mean with its interval."""
-    return _points({word(row["chosen"][0]): row["metrics"] for row in rows}, metrics, 2)[0]
-
-
-def _points(
-    ends: Mapping[str, Mapping[str, tuple[float, float, float]]], metrics: Sequence[Metric], columns: int
-) -> tuple[Figure, list[Axes]]:
-    """Rows of points, filled where the interval leaves out 0; all rows under the same names."""
-    figure, panels = _panels(len(metrics), columns, 0.9 + 0.24 * len(ends))
-    for panel, metric in zip(panels, metrics, strict=True):
-        for y, of in enumerate(ends.values()):
-            results = _scaled(np.array(of[metric.name], dtype=float), metric)
-            clear = results[1] > 0 or results[2] < 0
-            colour = SERIES[0] if clear else GREY
-            face = colour if clear else "white"
-            reach = _reach(results)
-            panel.errorbar(results[0], y, xerr=reach, marker="o", ms=5, lw=1.4, ls="", color=colour, mfc=face)
-        panel.set_yticks(range(len(ends)), list(ends))
-        panel.set_ylim(len(ends) - 0.5, -0.5)
-        panel.set_xlabel(axis_label(metric))
-        panel.locator_params(axis="x", nbins=4)
-        panel.grid(visible=True, axis="x")
-        if panel not in panels[::columns]:
-            panel.tick_params(labelleft=False)
-    return figure, panels
 
 
 def overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
@@ -238,25 +150,31 @@ def format_value(value: float, metric: Metric) -> str:
     return quantity(value, metric.unit) if metric.unit else f"{value:.4g}"
 
 
-def _with_intervals(panel: Axes, x: np.ndarray, rows: Rows, metric: Metric, **look: Any) -> None:
-    values = _scaled(np.array([row["metrics"][metric.name] for row in rows], dtype=float), metric)
+def _with_intervals(panel: Axes, x: np.ndarray, rows: Rows, metric: Metric, label: str, **look: Any) -> None:
+    values = scaled(np.array([row["metrics"][metric.name] for row in rows], dtype=float), metric)
     order = np.argsort(x, kind="stable")
     x, values = x[order], values[order]
-    panel.errorbar(x, values[:, 0], yerr=_reach(values.T), lw=1.4, capsize=2, **look)
+    with_bars(panel, x, values[:, 0], label, yerr=reach(values.T), lw=1.4, capsize=2, **look)
 
 
-def _reach(ends: np.ndarray) -> np.ndarray:
+def with_bars(panel: Axes, x: Any, y: Any, label: str, **look: Any) -> None:
+    """Points with bars. The points alone have the name: a legend that is made anew keeps of points with bars
+    nothing but the bars."""
+    panel.errorbar(x, y, **look).lines[0].set_label(label)
+
+
+def reach(ends: np.ndarray) -> np.ndarray:
     """How far the interval of (mean, low, high) reaches down and up, (2, n); 0 where there is none."""
     mean, low, high = np.atleast_2d(ends.T).T
     return np.asarray(np.nan_to_num(np.abs(np.array([mean - low, high - mean]))))
 
 
-def _scaled(values: np.ndarray, metric: Metric) -> np.ndarray:
+def scaled(values: np.ndarray, metric: Metric) -> np.ndarray:
     factor = SHOWN_AS[metric.unit][1] if metric.unit else 1.0
     return np.asarray(factor * values)
 
 
-def _panels(count: int, most_columns: int, height_in: float) -> tuple[Figure, list[Axes]]:
+def panels_in_rows(count: int, most_columns: int, height_in: float) -> tuple[Figure, list[Axes]]:
     columns = min(count, most_columns)
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH_IN, height_in * rows + 0.4), layout="constrained")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
-from analysis.reports.cell_table import Metric, metric_of, write_cell_table
+from analysis.reports.cell_table import Metric, makers, metric_of, write_cell_table
 from analysis.reports.many_runs_report import cautions
 from analysis.statistics.capacity import SearchResult, Slo
 from sim.results.whole_files import write_whole
@@ -50,6 +50,7 @@ def write_capacity(
             for slo, result in zip(slos, results, strict=True)
             for decision in result.decisions
         ],
+        "made_by": makers(table),
     }
     write_cell_table(out / "capacity.parquet", table)
     write_whole(out / "capacity.json", to_json(json_safe(content)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,18 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.metrics.definitions import definition_of
 from analysis.metrics.measures import IN_SUMMARY, MEASURES, is_in_time
+from analysis.metrics.naming import key_of, no_such, number_at, numbers_of, refuse_ends, unknown
 from analysis.run_folder.files import read_json
 from analysis.run_folder.latencies import latencies_of, level_of
+from analysis.run_folder.provenance import made_by
 from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.percentiles import LEAST_RUNS, number_of, percentile_over_runs
 from analysis.statistics.units import mean_of_units
-from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
 ABOUT = ("seed", "run", "valid", "invalid_because")  # columns beside what was chosen and the numbers
-MOST_OUTAGES = 20  # of a run, in order of start, that have columns of their own
 HEADLINE = ("accuracy", "risk", "latency_p95", "offered_load", "deferral_rate", "cost")
 
 
@@ -53,25 +51,17 @@ def cell_table(runs: Sequence[Made]) -> pd.DataFrame:
         summary = read_json(made.folder / "summary.json")
         row = {"run": str(made.folder), "valid": summary.get("valid", False)}
         row["invalid_because"] = "; ".join(summary.get("invalid_because", []))
-        numbers = {path: value for path, value in _numbers(summary) if path != "valid"}
+        numbers = {path: value for path, value in numbers_of(summary) if path != "valid"}
         rows.append(dict(made.chosen) | {"seed": made.seed} | row | numbers)
     return pd.DataFrame(rows)
 
 
-def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
-    """Every number below a part of a summary, None where it could not be computed."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield from _numbers(part, f"{path}.{name}" if path else name)
-    elif path == "outages.each":
-        for number, outage in enumerate(value[:MOST_OUTAGES]):
-            yield from _numbers(outage, f"{path}.{number}")
-    elif isinstance(value, list):
-        for entry in value:
-            if isinstance(entry, dict) and "score" in entry:  # what a score comes to without any traffic
-                yield from _numbers(entry, f"{path}.{entry['group']}.{entry['score']}")
-    elif value is None or isinstance(value, int | float):
-        yield path, value
+def makers(table: pd.DataFrame) -> list[str]:
+    """Version, commit and clock of the runs, each once."""
+    plays = table["run.horizon_s"] > 0 if "run.horizon_s" in table else [True] * len(table)
+    return list(
+        dict.fromkeys(made_by(Path(run), bool(is_so)) for run, is_so in zip(table["run"], plays, strict=True))
+    )
 
 
 def write_cell_table(path: Path, table: pd.DataFrame) -> None:
@@ -96,33 +86,7 @@ def _storable(values: list[Any]) -> pa.Array:
 
 def in_summary(summary: Mapping[str, Any], name: str) -> float | None:
     """The value of a measure in a summary; None where it could not be computed."""
-    part: Any = summary
-    for step in IN_SUMMARY[name]:
-        part = part[step]
-    value = part["value"] if isinstance(part, dict) else part
-    return None if value is None else float(value)
-
-
-def require_metric(name: str) -> None:
-    """Raises BadInput for what can be no number of any summary, before anything is run for it."""
-    _refuse_ends(name)
-    around = name.rpartition(".")[0]
-    if not (name.replace(".", "_") in IN_SUMMARY or definition_of(name) or definition_of(around)):
-        raise _unknown_metric(name, list(IN_SUMMARY))
-
-
-def _refuse_ends(name: str) -> None:
-    around, _, end = name.rpartition(".")
-    if end in ("low", "high"):
-        raise BadInput(
-            f"{name}: is an end of an interval: ask for {around}, whose interval is printed with it"
-        )
-
-
-def _unknown_metric(name: str, known: Sequence[str]) -> BadInput:
-    near = get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(IN_SUMMARY)}"
-    return BadInput(f"{name}: is no number of a summary: {hint}")
+    return number_at(summary, ".".join(IN_SUMMARY[name]))
 
 
 def metric_of(name: str, table: pd.DataFrame) -> Metric:
@@ -130,8 +94,8 @@ def metric_of(name: str, table: pd.DataFrame) -> Metric:
 
     Raises BadInput for any other, with the nearest.
     """
-    _refuse_ends(name)
-    key = name.replace(".", "_")
+    refuse_ends(name)
+    key = key_of(name)
     if key in IN_SUMMARY:
         path = ".".join(IN_SUMMARY[key])
         column = path if path in table else f"{path}.value"
@@ -140,7 +104,7 @@ def metric_of(name: str, table: pd.DataFrame) -> Metric:
     for column in (name, f"{name}.value"):
         if column in numbers:
             return Metric(name, name, "", column)
-    raise _unknown_metric(name, [*IN_SUMMARY, *numbers])
+    raise unknown(name, [*IN_SUMMARY, *numbers])
 
 
 def _holds_numbers(column: pd.Series) -> bool:
@@ -150,17 +114,13 @@ def _holds_numbers(column: pd.Series) -> bool:
 
 def absent(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """A line for each of these metrics of which no run has a number, with what it would be."""
-    lines = []
-    for metric in dict.fromkeys(metric_of(name, table) for name in names):
-        if table[metric.column].isna().all():
-            meaning = definition_of(metric.column.removesuffix(".value"))
-            lines.append(f"{metric.label}: no run has such a number. {meaning or ''}".rstrip())
-    return lines
+    asked = dict.fromkeys(metric_of(name, table) for name in names)
+    return [no_such(metric.name) for metric in asked if table[metric.column].isna().all()]
 
 
 def path_of(name: str) -> str:
     """Where a summary holds a measure (`latency.p95`), or the name itself: a path."""
-    key = name.replace(".", "_")
+    key = key_of(name)
     return ".".join(IN_SUMMARY[key]) if key in IN_SUMMARY else name
 
 

@@ -15,10 +15,12 @@ from rich.text import Text
 
 from analysis.figures.overlay import overlay
 from analysis.metrics.measures import MEASURES, Percentile, Ratio, Single, label_within
+from analysis.metrics.naming import key_of, measure_of, no_such
 from analysis.metrics.summary import to_json
-from analysis.reports.formatting import SHOWN_AS, difference_with_interval, program, quantity
+from analysis.reports.formatting import PLAIN, SHOWN_AS, difference_with_interval, program, quantity
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.reports.setup import changes
+from analysis.run_folder.provenance import made_by
 from analysis.statistics import over_seeds
 from analysis.statistics.comparison import IN_WINDOWS, compare, load_traffics, names_of
 from analysis.statistics.over_seeds import arms_of, compare_over_seeds
@@ -27,7 +29,8 @@ from analysis.time_in_words import between
 from sim.errors import BadInput
 from sim.results.whole_files import write_whole
 
-FILES = {"compare.json", "compare.html", "compare_timelines.svg", "compare_timelines.png"}
+TIMELINES = "compare_timelines"  # the figure
+FILES = {"compare.json", "compare.html", f"{TIMELINES}.svg", f"{TIMELINES}.png"}
 SHOWN_BY_GROUP = ("accuracy", "served_in_time", "cost")  # all are in the JSON
 SHORT = {"samples": "s", "time": "t"}  # what an interval resamples, as a terminal has room for
 BY = "by: the interval resamples clients and samples (s) or stretches of time (t); why not: compare.json"
@@ -48,31 +51,40 @@ METHOD = (
 
 
 def write_comparison(
-    paths: Sequence[Path], out: Path, unpaired: bool = False, replicated: bool = False, png: bool = False
+    paths: Sequence[Path],
+    out: Path,
+    unpaired: bool = False,
+    replicated: bool = False,
+    png: bool = False,
+    shown: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compares the runs with the first of them and writes the results into `out`; returns the comparison.
 
     `replicated`: runs that differ in their seeds alone are one scenario, and intervals are over seeds. png:
-    the figure as PNG, too.
+    the figure as PNG, too. shown: numbers that are told before the others, as `named` has them.
     Raises BadInput for runs that cannot be compared, or for a folder `out` that holds other things; then
     nothing is written.
     """
     require_own(out, FILES, "a comparison")
+    keys = list(dict.fromkeys(map(key_of, shown)))
     traffics = load_traffics(paths)
+    made = list(dict.fromkeys(made_by(one.run.path, one.run.horizon_s > 0) for one in traffics))
     warnings = [f"{warning}." for traffic in traffics for warning in traffic.run.warnings]
     if replicated:
         if unpaired:
             raise BadInput("--unpaired: goes not with --over-seeds, which pairs runs by seed")
         arms = arms_of(traffics)
         traffics = [arm[min(arm)] for arm in arms]
-        comparison = compare_over_seeds(arms, names_of(traffics))
+        comparison = compare_over_seeds(arms, names_of(traffics), keys)
     else:
-        comparison = compare(traffics, unpaired)
+        comparison = compare(traffics, unpaired, keys)
+    comparison["made_by"] = made
     for run, traffic in zip(comparison["runs"], traffics[1:], strict=True):
         run["told"] = changes(traffics[0].run.scenario, traffic.run.scenario)
     figure = overlay(traffics, names_of(traffics))
     picture = saved(figure, png)
     command = [*program(), "compare", *map(str, paths), "--out", str(out)]
+    command += [word for one in shown for word in ("--show", one)]
     page = render(
         "compare.html.j2",
         title=" and ".join(names_of(traffics)) if len(traffics) == 2 else f"{len(traffics)} runs",
@@ -88,24 +100,28 @@ def write_comparison(
         ],
         window_names=WINDOW_NAMES,
         cautions=warnings + cautions(comparison),
+        absent=absent(comparison),
         method=over_seeds.METHOD if replicated else METHOD,
         columns=("measure", "difference [95% interval]", "baseline", "run", "by"),
         picture=picture.sources() | {"alt": _alt(comparison), "caption": CAPTION},
         command=shlex.join(command + ["--unpaired"] * unpaired + ["--over-seeds"] * replicated),
     )
-    write_figure(out / "compare_timelines", picture)
+    write_figure(out / TIMELINES, picture)
     write_whole(out / "compare.html", page.encode())
     write_whole(out / "compare.json", to_json(comparison))
     return comparison
 
 
-def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
-    """Measure, baseline, run, difference with interval, and what was resampled; without what neither has."""
+def rows(
+    comparison: dict[str, Any], run: dict[str, Any], alone: bool = False
+) -> list[tuple[str, str, str, str, str]]:
+    """Measure, baseline, run, difference with interval, and what was resampled; without what neither has.
+    alone: of what was asked for, and of nothing else."""
     lines = []
-    for measure, base, measured in _measured(comparison, run):
+    for measure, base, measured in _measured(comparison, run, alone):
         if base is None and measured["value"] is None:
             continue
-        unit = SHOWN_AS[measure.unit][0]
+        unit = SHOWN_AS.get(measure.unit, PLAIN)[0]
         lines.append(
             (
                 measure.label + (f" ({unit})" if unit else ""),
@@ -121,15 +137,25 @@ def rows(comparison: dict[str, Any], run: dict[str, Any]) -> list[tuple[str, str
 Shown = tuple[Ratio | Percentile | Single, float | None, dict[str, Any]]
 
 
-def _measured(comparison: dict[str, Any], run: dict[str, Any]) -> Iterator[Shown]:
-    """Each measure with the baseline's value and the run's; of several groups the most telling ones, too."""
-    for key, measure in MEASURES.items():
-        yield measure, comparison["baseline"]["measures"][key], run["measures"][key]
-    groups = run.get("groups", {})
+def _measured(comparison: dict[str, Any], run: dict[str, Any], alone: bool) -> Iterator[Shown]:
+    """Each measure with the baseline's value and the run's, those that were asked for first, or `alone`; of
+    several groups the most telling ones, too."""
+    asked = comparison["shown"]
+    for key in asked if alone else dict.fromkeys([*asked, *comparison["measures"]]):
+        yield measure_of(key), comparison["baseline"]["measures"][key], run["measures"][key]
+    groups = {} if alone else run.get("groups", {})
     for name, measures in groups.items() if len(groups) > 1 else ():
         for key in SHOWN_BY_GROUP:
             labelled = MEASURES[key]._replace(label=label_within(key, name))
             yield labelled, measures[key]["baseline"], measures[key]
+
+
+def absent(comparison: dict[str, Any]) -> list[str]:
+    """A line for each number that was asked for and that no run has, with what it would be."""
+    every = [comparison["baseline"]["measures"]] + [
+        {key: of["value"] for key, of in run["measures"].items()} for run in comparison["runs"]
+    ]
+    return [no_such(key) for key in comparison["shown"] if all(of[key] is None for of in every)]
 
 
 def windows(run: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -206,7 +232,8 @@ def comparison_table(comparison: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"  shared: {run['shared']}"))
         table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
         names = ("measure", "baseline", "run", "difference [95%]", "by")
-        lines = [(*row, SHORT.get(by, "")) for *row, by in rows(comparison, run)]
+        told = rows(comparison, run, alone=bool(comparison["shown"]))
+        lines = [(*row, SHORT.get(by, "")) for *row, by in told]
         for index, name in enumerate(names):
             # Only the first column may be cut on a narrow terminal: a cut number would be a wrong one.
             width = max(len(text) for text in (name, *(row[index] for row in lines))) if index else 12
@@ -216,6 +243,7 @@ def comparison_table(comparison: dict[str, Any]) -> RenderableType:
         for row in lines:
             table.add_row(*row)
         parts += [Text(), table, Text(BY) if any(row[-1] for row in lines) else Text(), Text()]
+    parts += [Text(line) for line in absent(comparison)]
     parts += [Text(f"Read with care: {line}", style="bold red") for line in cautions(comparison)]
     return Group(*parts)
 

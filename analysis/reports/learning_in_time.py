@@ -4,6 +4,7 @@ Part of the page of a study, `analysis.reports.policy_study`."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def learning_picture(learned: Learned, baseline: str) -> Picture:
     return Picture(
         "learning",
         "What learning during the run gives",
-        policies_in_time(panels, learned.outages, float(learned.edges_s[-1]), learned.warm_up_s),
+        partial(policies_in_time, panels, learned.outages, float(learned.edges_s[-1]), learned.warm_up_s),
         f"Risk and accuracy over virtual time, a line per policy, with outages shaded; in the end: {ends}.",
         "On top, what each policy lost more than the baseline so far on the same held-out requests: a line "
         "that falls has learned more. Below, what each had at a time. While the server is out nothing new "

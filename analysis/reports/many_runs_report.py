@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.text import Text
 from analysis.figures import many_runs as figures
 from analysis.figures.many_runs import axis_label, format_value
 from analysis.metrics.summary import json_safe, to_json
-from analysis.reports.cell_table import HEADLINE, Metric, absent, metric_of, pivot, write_cell_table
+from analysis.reports.cell_table import HEADLINE, Metric, absent, makers, metric_of, pivot, write_cell_table
 from analysis.reports.fitting_table import FittingTable
 from analysis.reports.page import render, require_own, saved, write_figure
 from analysis.statistics.percentiles import LEAST_RUNS
@@ -33,7 +34,7 @@ class Picture:
 
     name: str
     title: str
-    figure: Figure
+    draw: Callable[[], Figure]
     alt: str
     caption: str
 
@@ -77,9 +78,9 @@ def write_result(result: Result, out: Path, png: bool = False) -> None:
     Raises BadInput where `out` holds other things; then nothing is written.
     """
     require_own(out, files_of(result.name), f"a {result.name}")
-    pages = []
+    pages, made_by = [], makers(result.table)
     for picture in result.pictures:
-        figure = saved(picture.figure, png)
+        figure = saved(picture.draw(), png)
         write_figure(out / "figures" / picture.name, figure)
         words = {key: getattr(picture, key) for key in ("name", "title", "alt", "caption")}
         pages.append(words | figure.sources())
@@ -95,9 +96,10 @@ def write_result(result: Result, out: Path, png: bool = False) -> None:
         figures=pages,
         method=result.method,
         command=result.command,
+        made_by=made_by,
     )
     write_cell_table(out / f"{result.name}.parquet", result.table)
-    write_whole(out / f"{result.name}.json", to_json(json_safe(result.reported)))
+    write_whole(out / f"{result.name}.json", to_json(json_safe(result.reported | {"made_by": made_by})))
     write_whole(out / f"{result.name}.html", content.encode())
 
 
@@ -135,7 +137,7 @@ def sweep_result(
         table=table,
         reported={"scenario": name, "axes": list(axes), "rows": numbers},
         sheets=[sheet],
-        pictures=list(_sweep_pictures(rows, axes, metrics)),
+        pictures=sweep_pictures(rows, axes, metrics),
         method=how_sure(seeds),
         absent=absent(table, shown),
     )
@@ -229,9 +231,20 @@ def _named(metrics: Mapping[str, tuple[float, float, float]]) -> dict[str, dict[
     }
 
 
-def _sweep_pictures(
+def written_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a sweep or a study as `pivot` gave them, of how JSON has them."""
+
+    def ends(found: Any) -> tuple[float, ...]:
+        values = found.values() if isinstance(found, dict) else found
+        return tuple(math.nan if value is None else float(value) for value in values)
+
+    return [{**row, "metrics": {name: ends(found) for name, found in row["metrics"].items()}} for row in rows]
+
+
+def sweep_pictures(
     rows: Sequence[Mapping[str, Any]], axes: Sequence[str], metrics: Sequence[Metric]
 ) -> list[Picture]:
+    """What the page of a sweep shows."""
     made = []
     names = ", ".join(metric.label for metric in metrics)
     if len(axes) == 2:
@@ -239,7 +252,7 @@ def _sweep_pictures(
             Picture(
                 "heat_maps",
                 f"Over {axes[0]} and {axes[1]}",
-                figures.heat_maps(rows, axes, metrics),
+                partial(figures.heat_maps, rows, axes, metrics),
                 f"Heat maps of {names} over {axes[0]} (upwards) and {axes[1]} (to the right).",
                 "Means over seeds; the table above holds their intervals. ≈ behind a number: its interval "
                 f"reaches into that of the first setting, {figures.word(rows[0]['chosen'][0])} and "
@@ -252,9 +265,10 @@ def _sweep_pictures(
             Picture(
                 "curves",
                 f"Along {axes[0]}",
-                figures.curves(rows, axes, metrics),
+                partial(figures.curves, rows, axes, metrics),
                 f"{names} along {axes[0]}{others}; bars are 95% intervals.",
-                "Bars are 95% intervals, where there are any. Lines only guide the eye from value to value.",
+                "Bars are 95% intervals, where there are any. Lines only guide the eye from value to value, "
+                "and stand a little beside one another.",
             )
         )
     return made

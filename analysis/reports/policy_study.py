@@ -4,6 +4,7 @@ Takes the runs of a study; the differences are those of `compare --over-seeds`."
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import pyarrow as pa
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from analysis.figures import many_runs as figures
-from analysis.figures.many_runs import difference_label
+from analysis.figures import policies as drawn
+from analysis.figures.many_runs import difference_label, format_value
 from analysis.metrics.measures import IN_SUMMARY
 from analysis.reports.best_policy import (
     difference_of,
@@ -27,7 +28,7 @@ from analysis.reports.best_policy import (
 )
 from analysis.reports.cell_table import Metric, absent, metric_of, pivot
 from analysis.reports.formatting import difference_with_half, difference_with_interval, quantity
-from analysis.reports.learning_in_time import learned_in_time, learning_picture, learning_sheet
+from analysis.reports.learning_in_time import Learned, learned_in_time, learning_picture, learning_sheet
 from analysis.reports.many_runs_report import (
     Picture,
     Result,
@@ -37,8 +38,9 @@ from analysis.reports.many_runs_report import (
     printed,
     with_ends,
     with_half,
+    written_rows,
 )
-from analysis.reports.regret import regret_in_time, regret_numbers, regret_picture, regret_sheet
+from analysis.reports.regret import Regrets, regret_in_time, regret_numbers, regret_picture, regret_sheet
 from analysis.run_folder.files import part_paths, read_table
 from sim.errors import RunFailed
 from sim.results import columns
@@ -88,16 +90,12 @@ def study_result(
         _differences_sheet(results, metrics, baseline),
         Sheet(PAIRS, ("pair", *(difference_label(metric) for metric in first)), pair_rows(pairs, first)),
     ]
-    pictures = _pictures(rows, results, metrics, baseline)
-    learned = learned_in_time(table)
+    learned, regrets = learned_in_time(table), regret_in_time(table)
     if learned is not None:
         sheets.append(learning_sheet(learned))
-        pictures.insert(0, learning_picture(learned, baseline))
-    regrets = regret_in_time(table)
     if regrets is not None:
         reported["regret"] = regret_numbers(*regrets)
         sheets.append(regret_sheet(reported["regret"]))
-        pictures.insert(0, regret_picture(*regrets))
     return Result(
         name="study",
         title=f"Study {name}",
@@ -115,11 +113,11 @@ def study_result(
             },
         },
         sheets=sheets,
-        pictures=pictures,
+        pictures=_pictures(rows, results, metrics, baseline, learned, regrets),
         method=f"{how_sure(seeds)} Differences are taken seed by seed: then all met the same requests.",
         absent=absent(table, shown),
         sentences=[
-            *sentences(rows, pairs, metrics, figures.format_value),
+            *sentences(rows, pairs, metrics, format_value),
             *_sentences(results, metrics, baseline),
         ],
     )
@@ -212,40 +210,62 @@ def _differences_sheet(
     return Sheet(heading, (POLICY, *(difference_label(metric) for metric in metrics)), rows)
 
 
+def study_pictures(written: Mapping[str, Any], table: pd.DataFrame) -> list[Picture]:
+    """What the page of a study shows, of the JSON that it left and the table of its runs; without what is
+    over virtual time where these are gone."""
+    rows = written_rows(written["policies"])
+    results = {row["chosen"][0]: row["differences"] for row in rows if row["differences"]}
+    metrics = [metric_of(name, table) for name in rows[0]["metrics"]]
+    are_there = all(Path(run).is_dir() for run in table["run"])
+    in_time = (learned_in_time(table), regret_in_time(table)) if are_there else (None, None)
+    return _pictures(rows, results, metrics, written["baseline"], *in_time)
+
+
 def _pictures(
-    rows: Sequence[Mapping[str, Any]], results: Differences, metrics: Sequence[Metric], baseline: str
+    rows: Sequence[Mapping[str, Any]],
+    results: Differences,
+    metrics: Sequence[Metric],
+    baseline: str,
+    learned: Learned | None,
+    regrets: Regrets | None,
 ) -> list[Picture]:
     named = {metric.name: metric for metric in metrics}
     points = "; ".join(
-        f"{row['chosen'][0]} {figures.format_value(row['metrics']['accuracy'][0], named['accuracy'])}% at "
-        f"{figures.format_value(row['metrics']['offered_load'][0], named['offered_load'])}"
+        f"{row['chosen'][0]} {format_value(row['metrics']['accuracy'][0], named['accuracy'])}% at "
+        f"{format_value(row['metrics']['offered_load'][0], named['offered_load'])}"
         for row in rows
     )
-    made = [
+    made = [] if regrets is None else [regret_picture(*regrets)]
+    made += [] if learned is None else [learning_picture(learned, baseline)]
+    made += [
         Picture(
             "accuracy_against_load",
             "Accuracy against server load",
-            figures.plane(rows, named["offered_load"], named["accuracy"]),
+            partial(drawn.plane, rows, named["offered_load"], named["accuracy"]),
             f"Accuracy against offered load, a point per policy with 95% intervals: {points}.",
             "Up and to the left is better: more right answers for less of the server. A policy is beaten "
             "where another lies above it and not to its right. Intervals are over seeds, so they hold the "
             "chance that all policies share; whether two of them differ, the next figure tells.",
         ),
-        Picture(
-            "differences",
-            "Differences from the baseline",
-            figures.differences(results, metrics, baseline),
-            f"Differences of each policy from {baseline} with 95% intervals, a panel per measure.",
-            "Paired seed by seed on the same requests, so what all policies shared has cancelled. Filled "
-            "points are differences whose interval leaves out zero.",
-        ),
     ]
+    if drawn.differing(results, metrics):
+        told = " ".join(f"{line}." for line in drawn.left_out(results, metrics))
+        made.append(
+            Picture(
+                "differences",
+                "Differences from the baseline",
+                partial(drawn.differences, results, metrics, baseline),
+                f"Differences of each policy from {baseline} with 95% intervals, a panel per measure. {told}",
+                "Paired seed by seed on the same requests, so what all policies shared has cancelled. Filled "
+                "points are differences whose interval leaves out zero.",
+            )
+        )
     if "answered_in_outages" in named:
         made.append(
             Picture(
                 "in_outages",
                 "Who keeps working when the server is gone",
-                figures.levels(rows, [named["answered_in_outages"], named["accuracy_in_outages"]]),
+                partial(drawn.levels, rows, [named["answered_in_outages"], named["accuracy_in_outages"]]),
                 "The share of requests in outages that got an answer, and accuracy then, a row per policy "
                 "with 95% intervals.",
                 "Requests that arrived while an outage lasted. Without the client's own answer to fall back "

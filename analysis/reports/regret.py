@@ -3,6 +3,7 @@ Part of the page of a study, `analysis.reports.policy_study`."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from analysis.time_in_words import span
 INSTANTS = 241  # of a curve
 MOST_NAMED = 3  # outages whose begin and end stand in the table
 Curves = dict[str, Floats]
+Regrets = tuple[Floats, Curves, tuple[Outage, ...]]
 
 
 def learns_from_answers(run: Run) -> bool:
@@ -28,7 +30,7 @@ def learns_from_answers(run: Run) -> bool:
     return any("on_failure" in group["policy"]["price"] for group in run.groups.values())
 
 
-def regret_in_time(table: pd.DataFrame) -> tuple[Floats, Curves, tuple[Outage, ...]] | None:
+def regret_in_time(table: pd.DataFrame) -> Regrets | None:
     """Instants (n,), regret so far of each policy (seeds, n), and outages; None where no policy learns.
 
     table: a row per run, with `policy` and the folder as `run`. Outages are those of the first run, as all of
@@ -83,7 +85,7 @@ def regret_picture(at_s: Floats, curves: Curves, outages: tuple[Outage, ...]) ->
     return Picture(
         "regret",
         "Regret through outages",
-        policies_in_time([Panel("regret so far (loss)", at_s, curves)], outages, float(at_s[-1])),
+        partial(policies_in_time, [Panel("regret so far (loss)", at_s, curves)], outages, float(at_s[-1])),
         f"Regret so far over virtual time, a line per policy, with outages shaded; in the end: {ends}.",
         "What each policy paid more than an oracle: the one threshold that was best in hindsight while the "
         "server could answer, and nothing sent while it could not. A line that levels off has learned; its "

@@ -27,11 +27,11 @@ from analysis.reports.tables import RECOVERY, WINDOW_COLUMNS_LONG, facts, notes,
 from analysis.reports.trace import to_trace_file, trace_of
 from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
+from analysis.run_folder.provenance import made_by
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.time_in_words import between
 from sim.errors import BadInput
-from sim.results.columns import OWN_KEY
 from sim.results.whole_files import write_whole
 
 TEMPLATE = "report.html.j2"
@@ -106,7 +106,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         outcomes=outcome_shares(summary),
         notes=notes(summary) if run.horizon_s > 0 else [],
         facts=told | trained_on(run),
-        ran=[*setup(run.scenario)[RAN], ("made by", made_by(run))],
+        ran=[*setup(run.scenario)[RAN], ("made by", made_by(run.path, run.horizon_s > 0))],
         timeline=figures.pop("timeline", None),
         zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 and run.keeps_rows else "",
         counted_span=between(run.warm_up_s, run.horizon_s),
@@ -146,15 +146,6 @@ def _predictions(by_law: predicted.Predictions, pictures: dict[str, Saved]) -> d
         "Where a mark lies beside its bar by more than the formula's own error, an assumption is broken, or "
         "chance is at work.",
     } | pictures["predictions"].sources()
-
-
-def made_by(run: Run) -> str:
-    """The version, the commit where it is known, and the clock that played the event loop."""
-    known = [f"{OWN_KEY} {run.versions[OWN_KEY]}"] if OWN_KEY in run.versions else []
-    known += [f"commit {str(run.versions['commit'])[:12]}"] if run.versions.get("commit") else []
-    path = run.timing.get("path") if run.horizon_s > 0 else None
-    known += [f"clock: {path['name']}"] if isinstance(path, dict) and "name" in path else []
-    return ", ".join(known) or "an unknown version"
 
 
 def stages(run: Run) -> list[tuple[str, str]]:

@@ -40,6 +40,16 @@ def _changed(scenario: Path) -> str:
     return ""
 
 
+def made_by(folder: Path, plays: bool = True) -> str:
+    """The version, the commit where it is known and, of a run that `plays` requests, the clock that did."""
+    versions = read_json(folder / "versions.json")
+    known = [f"{OWN_KEY} {versions[OWN_KEY]}"] if OWN_KEY in versions else []
+    known += [f"commit {str(versions['commit'])[:12]}"] if versions.get("commit") else []
+    path = read_json(folder / "timing.json").get("path") if plays else None
+    known += [f"clock: {path['name']}"] if isinstance(path, dict) and "name" in path else []
+    return ", ".join(known) or "an unknown version"
+
+
 @contextmanager
 def in_one_line(warnings: Sequence[str]) -> Iterator[None]:
     """Within it an error becomes BadInput where there are `warnings` about the folder that is read.

@@ -35,6 +35,7 @@ from sim.results import columns, columns_by_run
 
 log = logging.getLogger(__name__)
 
+MANY_RUNS = ("study", "sweep", "compare", "capacity")  # commands that leave NAME.json and no run
 SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
 
 
@@ -259,7 +260,9 @@ def open_run(path: str | Path, said: dict[str, Any] | None = None) -> Run:
     if not path.is_dir():
         raise BadInput(f"{path}: no such run folder")
     if not (path / SCENARIO).is_file():
-        raise BadInput(f"{path}: not a run folder, {SCENARIO} is missing")
+        left_by = [one for one in MANY_RUNS if (path / f"{one}.json").is_file()]
+        why = f"but what the command {left_by[0]} left" if left_by else f"{SCENARIO} is missing"
+        raise BadInput(f"{path}: not a run folder, {why}")
     try:
         text = (path / SCENARIO).read_text(encoding="utf-8")
         scenario = _parsed(text) if said is None else said

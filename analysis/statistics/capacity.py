@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from analysis.metrics.measures import MEASURES
+from analysis.metrics.naming import key_of
 from analysis.statistics.percentiles import (
     Latencies,
     bounds_of_share,
@@ -83,7 +84,7 @@ def slo_of(written: str) -> Slo:
 
 def require_possible(slo: Slo) -> None:
     """Raises BadInput where the limit of a share is none: `accuracy>=80` would be met by nothing."""
-    known = MEASURES.get(slo.metric.replace(".", "_"))
+    known = MEASURES.get(key_of(slo.metric))
     if known is not None and known.unit == "share" and abs(slo.limit) > 1:
         raise BadInput(f"--meet {slo}: {slo.metric} is a share: its limit must lie between 0 and 1")
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.measures import MEASURES, OF_GROUPS, Percentile, Ratio, Single
+from analysis.metrics.naming import measure_of, number_at
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.summary import json_safe, summary_of
 from analysis.run_folder.parts import arrived, of_whom
@@ -55,14 +56,15 @@ def names_of(traffics: Sequence[Traffic]) -> list[str]:
     ]
 
 
-def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, Any]:
-    """Every run against the first, JSON-safe: what differs in the scenario, what is shared, the measures.
+def compare(traffics: Sequence[Traffic], unpaired: bool = False, shown: Sequence[str] = ()) -> dict[str, Any]:
+    """Every run against the first, JSON-safe: what differs in the scenario, what is shared, the measures and
+    those of `shown`, keys of measures or paths of the summary.
 
     Under `runs` a measure has value, difference, low and high (95%, null where it has no interval), `by`,
     what was resampled for it ("samples": clients and samples that both runs met; "time": stretches of both
     runs), and `why` it has none. Raises BadInput for pairs that share too little.
     """
-    base, names = traffics[0], names_of(traffics)
+    base, names, keys = traffics[0], names_of(traffics), list(dict.fromkeys([*MEASURES, *shown]))
     summaries = [summary_of(traffic) for traffic in traffics]
     pairings = [pair(base, other, unpaired) for other in traffics[1:]]
     first = Measured(base, summaries[0])
@@ -75,22 +77,27 @@ def compare(traffics: Sequence[Traffic], unpaired: bool = False) -> dict[str, An
                 "scenario": what_differs(base.run.scenario, other.run.scenario),
                 "paired_by": pairing.kind,
                 "shared": pairing.sentence,
-                "measures": {key: _difference(MEASURES[key], first, second, pairing) for key in MEASURES},
+                "measures": {key: _difference(measure_of(key), first, second, pairing) for key in keys},
                 "groups": _of_groups(first, second, pairing),
                 "windows": _windows(first, second, pairing),
             }
         )
     baseline = about(names[0], base, summaries[0]) | {
         "requests": len(base.requests),
-        "measures": {key: first.value(MEASURES[key]) for key in MEASURES},
+        "measures": {key: first.value(measure_of(key)) for key in keys},
     }
-    shown: dict[str, Any] = json_safe({"measures": units(), "baseline": baseline, "runs": runs})
-    return shown
+    return as_told(keys, shown, baseline, runs)
 
 
-def units() -> dict[str, dict[str, str]]:
-    """What each measure is called, and its unit."""
-    return {key: {"label": measure.label, "unit": measure.unit} for key, measure in MEASURES.items()}
+def as_told(
+    keys: Sequence[str], shown: Sequence[str], baseline: dict[str, Any], runs: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """A comparison, JSON-safe: what each measure is called, and its unit; which were asked for; the runs."""
+    units = {key: {"label": measure_of(key).label, "unit": measure_of(key).unit} for key in keys}
+    told: dict[str, Any] = json_safe(
+        {"measures": units, "shown": list(shown), "baseline": baseline, "runs": runs}
+    )
+    return told
 
 
 def about(name: str, traffic: Traffic, summary: dict[str, Any]) -> dict[str, Any]:
@@ -154,10 +161,7 @@ class Measured:
         if isinstance(measure, Percentile):
             value = number_of([self.latencies], measure.level)
             return value if np.isfinite(value) else None
-        part: Any = self.summary
-        for step in measure.path:
-            part = part[step]
-        return None if part is None else float(part)
+        return number_at(self.summary, ".".join(measure.path))
 
     def influence(self, measure: Ratio) -> Floats:
         """What each request contributes to a ratio, (n,); sums to zero."""

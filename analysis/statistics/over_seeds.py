@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.measures import MEASURES, OF_GROUPS, Percentile, is_in_time
-from analysis.metrics.summary import json_safe, summary_of
+from analysis.metrics.naming import measure_of
+from analysis.metrics.summary import summary_of
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.comparison import IN_WINDOWS, MOST_WINDOWS, Measured, about, units
+from analysis.statistics.comparison import IN_WINDOWS, MOST_WINDOWS, Measured, about, as_told
 from analysis.statistics.in_time import needed_relaxations
 from analysis.statistics.pairing import traffic_differs, what_differs
 from analysis.statistics.percentiles import LEAST_RUNS, Latencies, number_of
@@ -71,16 +72,19 @@ def _differs(one: Traffic, other: Traffic) -> list[Any]:
     return [difference for difference in measured if difference[0] not in ("seed", "name")]
 
 
-def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, Any]:
+def compare_over_seeds(
+    arms: Sequence[Arm], names: Sequence[str], shown: Sequence[str] = ()
+) -> dict[str, Any]:
     """Every scenario against the first, JSON-safe, in the form that `analysis.statistics.comparison.compare`
     gives.
 
-    names: one for each scenario. A measure that some seed lacks has no difference.
+    names: one for each scenario. shown: keys of measures, or paths of the summary. A measure that some seed
+    lacks has no difference.
     """
-    seeds = sorted(arms[0])
+    seeds, keys = sorted(arms[0]), list(dict.fromkeys([*MEASURES, *shown]))
     summaries = [{seed: summary_of(arm[seed]) for seed in seeds} for arm in arms]
     values = [
-        {key: _evidence(key, arm, described) for key in MEASURES}
+        {key: _evidence(key, arm, described) for key in keys}
         for arm, described in zip(arms, summaries, strict=True)
     ]
     lasts = [_lasts(summary) for summary in summaries]
@@ -100,7 +104,7 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
             "shared": listed,
             "measures": {
                 key: over_seeds(values[0][key], measured[key], _level(key), _needed(key, lasts[0], last))
-                for key in MEASURES
+                for key in keys
             },
             "groups": _of_groups(arms[0], arm, summaries[0], summary),
             "windows": _windows(arms[0], arm, summaries[0], summary),
@@ -111,10 +115,9 @@ def compare_over_seeds(arms: Sequence[Arm], names: Sequence[str]) -> dict[str, A
     ]
     baseline = described[0] | {
         "requests": sum(len(traffic.requests) for traffic in arms[0].values()),
-        "measures": {key: number_of(values[0][key], _level(key)) for key in MEASURES},
+        "measures": {key: number_of(values[0][key], _level(key)) for key in keys},
     }
-    shown: dict[str, Any] = json_safe({"measures": units(), "baseline": baseline, "runs": runs})
-    return shown
+    return as_told(keys, shown, baseline, runs)
 
 
 Evidence = Sequence[float] | Sequence[Latencies]  # what each seed's run says of a number
@@ -152,7 +155,7 @@ def over_seeds(
 
 
 def _level(key: str) -> float | None:
-    measure = MEASURES[key]
+    measure = measure_of(key)
     return measure.level if isinstance(measure, Percentile) else None
 
 
@@ -162,7 +165,7 @@ def _evidence(key: str, arm: Arm, summaries: Summaries) -> Evidence:
 
 def _said_by(measured: Sequence[Measured], key: str) -> Evidence:
     if _level(key) is None:
-        return [_number(one.value(MEASURES[key])) for one in measured]
+        return [_number(one.value(measure_of(key))) for one in measured]
     return [one.latencies for one in measured]
 
 

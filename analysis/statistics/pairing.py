@@ -54,9 +54,10 @@ def pair(base: Traffic, other: Traffic, unpaired: bool) -> Pairing:
     """How `other` is held against `base`. Raises BadInput for different traffic, unless `unpaired`."""
     differs = traffic_differs(base, other)
     if differs is None:
+        after = " after the warm-up" if base.run.warm_up_s > 0 else ""
         sentence = (
-            f"the same {len(base.requests):,} requests: same arrivals, same samples; differences are paired "
-            "request by request"
+            f"the same {len(base.requests):,} requests{after}: same arrivals, same samples; differences are "
+            "paired request by request"
         )
         return Pairing("requests", sentence, base.clusters, other.clusters)
     if _thinks(base) and _thinks(other) and (shared := _shared_requests(base, other)):

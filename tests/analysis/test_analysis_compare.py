@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from run_folders import write_folder, write_tiny
 import analysis
 from analysis.metrics.measures import IN_SUMMARY, MEASURES, RATIOS
 from analysis.reports.cell_table import in_summary
+from analysis.reports.print_figure import print_figure
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics.comparison import Measured, compare, load_traffics, names_of
@@ -42,6 +44,7 @@ def copy(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_does_not_differ_from_itself(finished: Finished, copy: Path) -> None:
     reported = held_against(finished[0], copy)
     assert reported["paired_by"] == "requests"
+    assert "requests after the warm-up: same arrivals" in reported["shared"]
     assert reported["scenario"] == []
     for key, measure in reported["measures"].items():
         assert measure["difference"] == (None if measure["value"] is None else 0.0), key
@@ -71,6 +74,7 @@ def test_differences_by_hand(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "base", twenty({0, 1, 2, 3}))
     other = write_tiny(tmp_path / "other", twenty({0}), price=("c_e: 0.1", "c_e: 0.3"))
     reported = held_against(base, other)
+    assert reported["shared"].startswith("the same 20 requests: same arrivals")
     assert reported["measures"]["accuracy"]["value"] == 19 / 20
     assert reported["measures"]["accuracy"]["difference"] == pytest.approx(3 / 20)
     assert reported["measures"]["accuracy"]["low"] is None, "five samples show no spread"
@@ -132,6 +136,10 @@ def test_what_an_outage_of_either_run_cost_is_told_for_its_window(tmp_path: Path
     back = held_against(other, base)["windows"][0]["measures"]["accuracy"]
     assert back["difference"] == pytest.approx(-during["difference"])
     analysis.write_comparison([base, other], tmp_path / "out")
+    printed = print_figure(tmp_path / "out", "compare_timelines", "7.0in", "svg", ["accuracy"]).decode()
+    assert {"calm", "down", "virtual time (s)"} <= set(re.findall(r">([^<>]+)</text>", printed))
+    with pytest.raises(BadInput, match="did you mean 'compare_timelines'"):
+        print_figure(tmp_path / "out", "timelines")
     assert "server 60–90 s" in (tmp_path / "out/compare.html").read_text()
 
 
@@ -264,8 +272,12 @@ def replications(tmp_path: Path, name: str, seeds: tuple[int, ...], **options: A
 def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
     calm = replications(tmp_path, "queue", (1, 2, 3), outages=())
     down = replications(tmp_path, "refuse", (3, 1, 2), outages=(("server", 30, 50),))
-    reported = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True)
+    asked = ["latency.p95", "work.wasted_s"]
+    reported = analysis.write_comparison([*calm, *down], tmp_path / "out", replicated=True, shown=asked)
     (run,) = reported["runs"]
+    assert reported["shown"] == ["latency_p95", "work.wasted_s"]
+    wasted = [np.mean([summarised(one)["work"]["wasted_s"] for one in arm]) for arm in (calm, down)]
+    assert run["measures"]["work.wasted_s"]["difference"] == pytest.approx(wasted[1] - wasted[0])
     assert run["scenario"] == [["server.when_down", "queue", "refuse"]]
     assert run["paired_by"] == "seeds"
     singles = [
@@ -283,6 +295,26 @@ def test_differences_over_seeds_by_hand(tmp_path: Path) -> None:
     page = (tmp_path / "out/compare.html").read_text()
     assert "--over-seeds" in page
     assert "Numbers are means over seeds" in page
+
+
+def test_what_is_asked_for_is_told_first_and_alone_in_a_terminal(tmp_path: Path) -> None:
+    base = write_tiny(tmp_path / "base", twenty({0, 1, 2, 3}))
+    other = write_tiny(tmp_path / "other", twenty({0}), price=("c_e: 0.1", "c_e: 0.3"))
+    asked = ["goodput", "accuracy.held_out.server_accuracy", "spend"]
+    reported = analysis.write_comparison([base, other], tmp_path / "out", shown=asked)
+    console = Console(width=100, record=True)
+    console.print(analysis.comparison_table(reported))
+    text = console.export_text()
+    assert "accuracy, held-out" not in text
+    assert "goodput: right and in time (1/s)" in text
+    server = summarised(base)["accuracy"]["held_out"]["server_accuracy"]["value"]
+    assert re.search(rf"accuracy\.held_out\.server_accuracy +{server:.3f}", text)
+    assert "spend: no run has such a number. Price x charged attempts" in text
+    page = (tmp_path / "out/compare.html").read_text()
+    assert page.index("goodput: right and in time") < page.index("accuracy, held-out")
+    assert "spend: no run has such a number." in page
+    assert f"Runs made by {'; '.join(reported['made_by'])}." in page
+    assert "--show goodput --show accuracy.held_out.server_accuracy --show spend" in page
 
 
 def summarised(path: Path) -> dict[str, Any]:

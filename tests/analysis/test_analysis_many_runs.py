@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,21 @@ from run_folders import write_tiny
 
 import analysis
 from analysis.figures import many_runs as figures
-from analysis.figures.for_print import PRINT, for_print, panels_of
+from analysis.figures import policies
+from analysis.figures.for_print import LEAST_PT, PRINT, broken, for_print, panels_of
 from analysis.figures.policies_in_time import Panel, policies_in_time
 from analysis.metrics.measures import IN_SUMMARY
+from analysis.metrics.naming import all_named, named
+from analysis.metrics.summary import json_safe, to_json
 from analysis.reports import policy_study
 from analysis.reports.best_policy import names_the_best, pair_rows, pairs_of, sentences
 from analysis.reports.cell_table import (
     Made,
     Metric,
     cell_table,
+    makers,
     metric_of,
     pivot,
-    require_metric,
     write_cell_table,
 )
 from analysis.reports.fitting_table import FittingTable
@@ -47,6 +51,7 @@ from analysis.reports.many_runs_report import (
 )
 from analysis.reports.page import PHONE_IN, saved
 from analysis.reports.policy_study import paired_differences, policies_of
+from analysis.reports.print_figure import OF_MANY_RUNS, print_figure
 from sim.errors import BadInput
 
 
@@ -194,11 +199,40 @@ def test_parquet_keeps_numbers_as_numbers_and_parts_as_json(tmp_path: Path) -> N
     "name", ["accuracy", "latency.p95", "latency_p95", "latency_s.by_outcome.remote.p99"]
 )
 def test_metrics_go_by_name_or_column(name: str) -> None:
-    require_metric(name)
+    assert named(name) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("p95", "latency_p95"),
+        ("P99", "latency_p99"),
+        ("mean latency", "latency_mean"),
+        ("load", "offered_load"),
+        ("deferral-rate", "deferral_rate"),
+    ],
+)
+def test_words_that_one_measure_alone_has_are_its_name(words: str, key: str) -> None:
+    assert named(words) == key
+
+
+def test_names_may_stand_in_one_word_with_commas() -> None:
+    asked = ["p95,accuracy", "latency, p99", "cost.spend"]
+    assert all_named(asked) == ["latency_p95", "accuracy", "latency_p99", "cost.spend"]
+    with pytest.raises(BadInput, match=r"^acuracy: is no number of a summary: did you mean accuracy\?$"):
+        all_named(["p95, acuracy"])
+
+
+def test_words_that_several_measures_have_are_answered_with_all_of_them() -> None:
+    with pytest.raises(BadInput, match=r"^queue: is queue_mean or queue_max: say which$"):
+        named("queue")
+    for nothing in ("", "...", "latency.p42"):
+        with pytest.raises(BadInput, match="is no number of a summary"):
+            named(nothing)
 
 
 def test_a_metric_that_is_none_is_refused_with_the_nearest(table: pd.DataFrame) -> None:
-    for refuse in (require_metric, lambda name: metric_of(name, table)):
+    for refuse in (named, lambda name: metric_of(name, table)):
         with pytest.raises(BadInput, match=r"acuracy: is no number of a summary: did you mean accuracy\?"):
             refuse("acuracy")
 
@@ -276,6 +310,11 @@ def test_curves_run_along_numbers_and_name_what_is_none(table: pd.DataFrame) -> 
     line = drawn.axes[0].lines[0]
     assert np.asarray(line.get_xdata()).tolist() == [0.1, 0.5]
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([83.0, 70.0])
+    crossed = pd.concat([table.assign(replicas=1), table.assign(replicas=2)])
+    rows = pivot(crossed, ["costs.c_e", "replicas"], [metric])
+    one, other = figures.curves(rows, ["costs.c_e", "replicas"], [metric]).axes[0].lines[::3]
+    apart = np.asarray(other.get_xdata()) - np.asarray(one.get_xdata())
+    assert ((apart > 0) & (apart < 0.01)).all(), "lines that are alike stand beside one another"
     words = table.assign(price=[{"kind": "always_local"}] * 3 + ["x"] * 3)
     drawn = figures.curves(pivot(words, ["price"], [metric]), ["price"], [metric])
     assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["always_local", "x"]
@@ -354,7 +393,7 @@ def test_policies_that_come_to_the_same_are_one_point_with_both_names(tmp_path: 
     ]
     table = made(tmp_path / "cells", runs)
     metrics = [metric_of(one, table) for one in ("offered_load", "accuracy")]
-    (legend,) = figures.plane(pivot(table, ["policy"], metrics), *metrics).legends
+    (legend,) = policies.plane(pivot(table, ["policy"], metrics), *metrics).legends
     assert [text.get_text() for text in legend.get_texts()] == ["a = c", "b"]
 
 
@@ -451,3 +490,147 @@ def test_heat_maps_fit_a_phone_each_with_its_own_bar(table: pd.DataFrame) -> Non
         bar = axes.child_axes[0].get_window_extent()
         assert (bar.y0, bar.y1) == pytest.approx((box.y0, box.y1))
         assert 0 < bar.x0 - box.x1 < 0.1 * box.width
+
+
+def study_of(place: Path, values: dict[str, float]) -> pd.DataFrame:
+    """Three seeds of policies of these accuracies."""
+    runs = [
+        ({"policy": name}, seed, summary(value + 0.01 * seed, 0.1))
+        for name, value in values.items()
+        for seed in (1, 2, 3)
+    ]
+    return made(place, runs)
+
+
+@pytest.fixture
+def written(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The folders of a sweep and of a study of nine policies."""
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)  # there are no requests
+    crossed = pd.concat([table.assign(**{"server.replicas": n}) for n in (1, 2)])
+    sweep = result_of(crossed, ["costs.c_e", "server.replicas"], "accuracy", "latency.p95")
+    nine = study_of(tmp_path / "policies", {f"policy_{n}": 0.5 + n / 50 for n in range(9)})
+    study = policy_study.study_result("s", "", "", nine, "policy_0", "smoke")
+    for result in (sweep, study):
+        out = tmp_path / result.name
+        out.mkdir()
+        write_cell_table(out / f"{result.name}.parquet", result.table)
+        (out / f"{result.name}.json").write_bytes(to_json(json_safe(result.reported)))
+        assert list(OF_MANY_RUNS[f"{result.name}.json"](out)) == [one.name for one in result.pictures]
+    return {name: tmp_path / name for name in ("sweep", "study")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "width_in", "word"),
+    [
+        ("sweep", "heat_maps", 7.0, "server.replicas"),
+        ("sweep", "curves", 3.33, "latency, p95"),
+        ("study", "differences", 7.0, "difference from policy_0"),
+        ("study", "accuracy_against_load", 3.33, "policy_8"),
+    ],
+)
+def test_figures_of_many_runs_are_printed_with_text_as_text(
+    written: dict[str, Path], kind: str, name: str, width_in: float, word: str
+) -> None:
+    svg = print_figure(written[kind], name, f"{width_in}in", "svg").decode()
+    assert any(word in text for text in re.findall(r">([^<>]+)</text>", svg))
+    assert f'width="{72 * width_in:g}pt"' in svg
+    sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:bold )?([\d.]+)px", svg)]
+    assert sizes
+    assert min(sizes) >= LEAST_PT
+
+
+@pytest.mark.parametrize("width_in", [3.33, 7.0])
+def test_nine_policies_are_told_apart_in_grey(written: dict[str, Path], width_in: float) -> None:
+    figure = OF_MANY_RUNS["study.json"](written["study"])["accuracy_against_load"](width_in, ())
+    (legend,) = figure.legends
+    marks = [(one.get_marker(), one.get_markerfacecolor() == "#FFFFFF") for one in legend.get_lines()]
+    assert len(set(marks)) == 9, "by the mark, and whether it is open"
+    (axes,) = figure.axes
+    drawn = [(one.get_marker(), one.get_markerfacecolor() == "#FFFFFF") for one in axes.get_lines()]
+    assert drawn == marks
+
+
+def test_a_figure_that_many_runs_have_not_is_answered_with_the_nearest(written: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match="did you mean 'differences'"):
+        print_figure(written["study"], "difference")
+    with pytest.raises(BadInput, match=r"sweep has heat_maps, curves$"):
+        print_figure(written["sweep"], "timeline")
+    with pytest.raises(BadInput, match="did you mean 'accuracy held-out'"):
+        print_figure(written["sweep"], "curves", panels=["acuracy"])
+    with pytest.raises(
+        BadInput, match=r"is no run, study, sweep or comparison: no scenario.yaml, study.json,"
+    ):
+        print_figure(written["study"].parent, "differences")
+    shutil.rmtree(written["study"].parent / "policies")
+    assert "differences" in OF_MANY_RUNS["study.json"](written["study"]), "which needs no runs"
+    (written["study"] / "study.json").write_text("{}")
+    with pytest.raises(BadInput, match="study: damaged, or of another version: no figures"):
+        print_figure(written["study"], "differences")
+
+
+def test_the_legend_of_a_phone_keeps_marks_and_the_name_of_what_it_tells_apart(
+    written: dict[str, Path],
+) -> None:
+    """Of points with bars nothing but the bars was kept."""
+    study = policy_study.study_pictures(
+        json.loads((written["study"] / "study.json").read_text()),
+        pd.read_parquet(written["study"] / "study.parquet"),
+    )
+    figure = next(one for one in study if one.name == "accuracy_against_load").draw()
+    saved(figure)
+    (legend,) = figure.legends
+    assert [line.get_marker() for line in legend.get_lines()] == list("osD^vPXsD")
+    assert len(legend.get_texts()) == 9
+    curves = OF_MANY_RUNS["sweep.json"](written["sweep"])["curves"](3.33, ())
+    assert curves.legends[0].get_title().get_text() == "server.replicas"
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("server.replicas", ["server.", "replicas"]),
+        ("accuracy (% of held-out)", ["accuracy (%", "of held-out)"]),
+        ("p95 of 0.25 s", ["p95 of 0.25", "s"]),
+        ("abcdefghijklmnop", ["abcdefghijk", "lmnop"]),
+    ],
+)
+def test_long_paths_break_behind_their_dots(words: str, lines: list[str]) -> None:
+    assert broken(words, 12).split("\n") == lines
+
+
+def test_what_is_the_same_for_all_is_said_and_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_study, "require_same_traffic", lambda _table: None)
+    found = {}
+    for case, values in {"apart": {"a": 0.5, "b": 0.6}, "alike": {"a": 0.5, "b": 0.5}}.items():
+        table = study_of(tmp_path / case, values).assign(**{"load.offered": np.nan})
+        result = policy_study.study_result("s", "", "", table, "a", "smoke")
+        found[case] = {picture.name: picture for picture in result.pictures}
+    figure = found["apart"]["differences"].draw()
+    assert list(panels_of(figure)) == ["accuracy held-out"]
+    (title,) = [text.get_text() for text in figure.texts]
+    same = "the same for all: generalised risk; cost per request; spend; got an answer"
+    assert title.startswith(f"difference from a\n{same}")
+    assert title.endswith("\nno number: latency, p95; offered load")
+    assert same in found["apart"]["differences"].alt
+    assert "differences" not in found["alike"], "no empty figure"
+
+
+def test_a_difference_of_0_whose_interval_is_wide_is_drawn() -> None:
+    metric = Metric("risk", "risk", "loss", "risk")
+    of = {"a": {"risk": {"difference": 0.0, "low": -0.1, "high": 0.1}}}
+    assert policies.differing(of, [metric]) == [metric]
+
+
+def test_what_many_runs_left_tells_who_made_them(table: pd.DataFrame, tmp_path: Path) -> None:
+    """Version, commit and clock, each once; no clock where nothing was played."""
+    for number, folder in enumerate(table["run"]):
+        told = {"l2h-fleet": "0.2.0", "commit": "0123456789abcdef" if number else ""}
+        (Path(folder) / "versions.json").write_text(json.dumps(told))
+        (Path(folder) / "timing.json").write_text(json.dumps({"path": {"name": "simpy", "why": "small"}}))
+    made_by = ["l2h-fleet 0.2.0, clock: simpy", "l2h-fleet 0.2.0, commit 0123456789ab, clock: simpy"]
+    write_result(result_of(table, ["costs.c_e"], "accuracy"), tmp_path / "out")
+    assert json.loads((tmp_path / "out/sweep.json").read_text())["made_by"] == made_by
+    assert f"Made by {'; '.join(made_by)}." in (tmp_path / "out/sweep.html").read_text()
+    assert makers(table.assign(**{"run.horizon_s": 0.0}))[0] == "l2h-fleet 0.2.0"

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.reports.cell_table import MOST_OUTAGES, Made, cell_table, metric_of, pivot
+from analysis.metrics.naming import MOST_OUTAGES
+from analysis.reports.cell_table import Made, cell_table, metric_of, pivot
 from analysis.run_folder.latencies import latencies_of, level_of
 from analysis.run_folder.run import load_run
 from analysis.statistics.comparison import load_traffics

@@ -47,7 +47,7 @@ def test_the_table_has_a_column_for_each_stretch_and_its_parts_make_the_whole(of
 def test_policies_that_do_the_same_lose_nothing_to_one_another(of_learners: Finished) -> None:
     learned = learned_in_time(runs_of(of_learners[0]))
     assert learned is not None
-    top, *rest = learning_picture(learned, "base").figure.axes
+    top, *rest = learning_picture(learned, "base").draw().axes
     assert top.get_ylabel() == "paid so far more than\nbase (loss)"
     (line,) = [line for line in top.get_lines() if line.get_label() == "base = other"]
     assert np.all(np.asarray(line.get_ydata()) == 0)

@@ -17,11 +17,13 @@ from sim.scenario.schema.values import Name, Part
 from sim.scenario.text import complaints
 from sim.scenario.text.draft import UNKNOWN, Draft, Finding, complaint, refusal
 from sim.scenario.text.grid import changed, with_seeds
-from sim.scenario.text.overrides import Change
+from sim.scenario.text.overrides import Change, put, split_option
 from sim.scenario.text.reading import changed_draft, read_draft
 from sim.scenario.text.wording import nearest, show
+from sim.scenario.text.yaml_text import parse
 
 LEAST_SEEDS = 3  # fewer show no spread to speak of
+OF_STUDY = ("seeds", "baseline")  # what may be changed of the study itself, beside its scenario
 TRAFFIC = ("horizon_s", "warm_up_s", "seed", "data")
 TRAFFIC_OF_GROUP = ("group", "clients", "partition", "traffic", "arrivals")
 
@@ -69,7 +71,8 @@ def is_study(source: str) -> bool:
 
 
 def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
-    """The study in a file or of that shipped name, every policy's scenario checked; `overrides` hold for all.
+    """The study in a file or of that shipped name, every policy's scenario checked; `overrides` hold for all,
+    those of OF_STUDY for the study itself.
 
     Raises BadInput for what is no study, for policies that come to the same scenario, and for
     policies whose runs would not share their traffic.
@@ -78,9 +81,13 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
     draft = read_draft(path)
     if "fleet" in draft.value and "policies" not in draft.value:
         raise BadInput(f"{draft.origin(()).label}: is a scenario: give it to the command run")
+    own = [one for one in overrides if one.partition("=")[0].strip() in OF_STUDY]
+    for nth, written in enumerate(own):
+        draft = _with_own(draft, written, nth)
     study = _checked(draft)
     beside = path.parent / study.scenario
-    base = changed_draft(beside if is_file(beside) else study.scenario, overrides)
+    others = [one for one in overrides if one not in own]
+    base = changed_draft(beside if is_file(beside) else study.scenario, others)
     found: dict[str, Scenario] = {}
     for index, policy in enumerate(study.policies):
         changes = [
@@ -93,6 +100,12 @@ def read_study(source: str | Path, overrides: Sequence[str] = ()) -> ReadStudy:
     _require_comparable(found, baseline)
     seeds = {name: tuple(with_seeds(scenario, study.seeds)) for name, scenario in found.items()}
     return ReadStudy(path.stem, question_of(path), baseline, seeds)
+
+
+def _with_own(draft: Draft, written: str, nth: int) -> Draft:
+    """The draft with one of OF_STUDY changed."""
+    key, text, origin = split_option("--set", written, "seeds=9", nth)
+    return put(draft, (key,), parse(text, lambda _line: origin).value, origin)
 
 
 def _checked(draft: Draft) -> PolicyStudy:

@@ -124,19 +124,29 @@ def _kinds_that_take(path: Path, tag: str, value: Any) -> list[str]:
 
 
 def _kind_within(path: Path, value: Any, keys: list[str]) -> str:
-    """Where a kind was written one level too high: the key under which it may stand; else nothing."""
+    """Where a kind was written one level too high, or as a key: the key under which it may stand; else
+    nothing."""
     here = value
     for step in path:
         here = child(here, step)
-    if path[-1] not in TAGS or not isinstance(here, str):
+    tag, kind, within = (path[-1], here, {}) if path[-1] in TAGS else ("kind", path[-1], here)
+    if not isinstance(kind, str) or not isinstance(within, dict):
         return ""
-    holders = [key for key in keys if here in choices_at((*path[:-1], key, path[-1]), value)]
-    return f"did you mean {holders[0]}: {{{path[-1]}: {here}}}?" if len(holders) == 1 else ""
+    holders = [key for key in keys if kind in choices_at((*path[:-1], key, tag), value)]
+    return f"did you mean {holders[0]}: {_of_kind(tag, kind, within)}?" if len(holders) == 1 else ""
+
+
+def _of_kind(tag: Any, kind: str, within: dict[str, Any]) -> str:
+    return f"{{{tag}: {kind}, {show(within)[1:]}" if within else f"{{{tag}: {kind}}}"
 
 
 def _tag_missing(path: Path, error: Error, value: Any) -> Finding:
-    tag = _tag_of(error)
-    return Finding((*path, tag), f"{MISSING}must be {one_of(choices_at((*path, tag), value))}")
+    tag, here = _tag_of(error), error["input"]
+    kinds = choices_at((*path, tag), value)
+    (only, within), *_ = [*here.items(), (None, None)] if isinstance(here, dict) else [(None, None)]
+    if only in kinds and len(here) == 1 and isinstance(within, dict):
+        return Finding((*path, tag), f"{MISSING}did you mean {_of_kind(tag, str(only), within)}?")
+    return Finding((*path, tag), f"{MISSING}must be {one_of(kinds)}")
 
 
 def _tag_invalid(path: Path, error: Error, value: Any) -> Finding:
@@ -171,7 +181,8 @@ def _wrong_type(expected: str) -> Callable[[Path, Error, Any], Finding]:
         received = error["input"]
         if isinstance(received, dict) and any(is_part(kind) for kind in annotations_at(path, value)):
             # A mapping where a number or one of several kinds may stand: it names a kind that there is not.
-            return refusal((*path, "kind"), received.get("kind"), _one_of_kinds(path, value))
+            kinds = one_of(choices_at((*path, "kind"), value))
+            return refusal((*path, "kind"), received.get("kind"), f"must be {kinds}")
         noun = type_noun(received)
         shown = show(received) if noun is None else f"{show(received)} ({noun})"
         rule = (
@@ -207,7 +218,9 @@ def _spoken(path: Path, received: Any, value: Any) -> str:
 
 
 def _with_kind(path: Path, expected: str, received: Any, value: Any) -> str:
-    """What a mapping must hold where it may be of several kinds."""
+    """What a mapping must hold where it may be of several kinds; of one entry the list."""
+    if expected == "a list" and received in choices_at((*path, 0), value):
+        return f": did you mean [{received}]?"
     for tag in TAGS:
         kinds = choices_at((*path, tag), value)
         mapping = "" if expected == "a mapping" else ", or a mapping"
@@ -216,10 +229,6 @@ def _with_kind(path: Path, expected: str, received: Any, value: Any) -> str:
         if len(kinds) > 1:
             return f"{mapping} with {tag}: {one_of(kinds)}"
     return ""
-
-
-def _one_of_kinds(path: Path, value: Any) -> str:
-    return f"must be {one_of(choices_at((*path, 'kind'), value))}"
 
 
 def _bound(words: str, key: str) -> Callable[[Path, Error, Any], Finding]:

@@ -101,7 +101,9 @@ def read_text(path: Path, label: str) -> str:
         with open(path, "rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except IsADirectoryError:
-        raise BadInput(f"{label}: is a folder: must be a file") from None
+        inside = path / "scenario.yaml"
+        hint = f"; did you mean {inside}?" if inside.is_file() else ""
+        raise BadInput(f"{label}: is a folder: must be a file{hint}") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a file name"
         raise BadInput(f"{label}: cannot be read: {why.lower()}") from None

@@ -33,6 +33,21 @@ def test_a_kind_that_is_also_a_key_is_not_lost(complaint: Callable[..., str], ex
     )
 
 
+def test_a_kind_written_as_a_key_is_told_with_where_it_goes(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    """`daily: {...}` for `{kind: daily, ...}`, with the key that takes it or without."""
+    written = "{at_s: '03:00', for_s: 10min}"
+    kind = '{kind: daily, at_s: "03:00", for_s: "10min"}'
+    for outage, line in (
+        (f"when: {{daily: {written}}}", f"when.kind: is missing: did you mean {kind}?"),
+        (f"daily: {written}", f"daily: unknown key: did you mean when: {kind}?"),
+    ):
+        text = example_text.replace("when: {kind: intervals, at: [[300, 420]]}", outage)
+        assert text != example_text
+        assert complaint(text).partition("server.outages.0.")[2] == line
+
+
 def test_one_server_written_as_several_or_several_as_one_is_told_the_other_key(
     complaint: Callable[..., str], example_text: str
 ) -> None:
@@ -70,6 +85,20 @@ def test_a_kind_written_without_its_mapping_is_told_with_it(
         '--set fleet.sensors.policy.price: "always_local" (text) is not allowed: '
         "must be a mapping: did you mean {kind: always_local}?"
     )
+
+
+def test_a_key_that_is_also_a_kind_elsewhere_is_not_taken_for_it(
+    complaint: Callable[..., str], example_text: str
+) -> None:
+    """`down` is how long a renewal is down, and an effect."""
+    said = complaint(example_text.replace("when: {kind: intervals, at: [[300, 420]]}", "down: 2min"))
+    assert said.endswith("outages.0.down: unknown key: must be one of effect, target, when; when is missing")
+
+
+def test_an_entry_without_its_list_is_told_with_it(complaint: Callable[..., str], example_text: str) -> None:
+    weekly = "when: {kind: weekly, on: monday, at_s: '03:00', for_s: 10min}"
+    said = complaint(example_text.replace("when: {kind: intervals, at: [[300, 420]]}", weekly))
+    assert said.endswith('when.on: "monday" (text) is not allowed: must be a list: did you mean [monday]?')
 
 
 def test_of_many_mistakes_the_first_are_told_and_how_many_more_there_are(

@@ -54,6 +54,19 @@ def test_without_a_baseline_it_is_the_first(write):
     assert read_study(write(HEAD.replace("baseline: l2h\n", ""))).baseline == "always_local"
 
 
+def test_seeds_and_baseline_are_changed_as_the_scenario_is(write):
+    found = read_study(write(HEAD), ["seeds=4", "baseline=always_local", "costs.c_e=0.2"])
+    assert found.baseline == "always_local"
+    assert {len(scenarios) for scenarios in found.policies.values()} == {4}
+    assert {one.costs.c_e for scenarios in found.policies.values() for one in scenarios} == {0.2}
+    with pytest.raises(
+        BadInput, match=r"^--set seeds: 2 is not allowed: must be greater than or equal to 3$"
+    ):
+        read_study(write(HEAD), ["seeds=2"])
+    with pytest.raises(BadInput, match=r'^--set baseline: "l2" is not allowed: did you mean l2h\?$'):
+        read_study(write(HEAD), ["baseline=l2"])
+
+
 def test_studies_are_told_from_scenarios(write):
     assert is_study(str(write(HEAD)))
     assert is_study("smoke_policies")

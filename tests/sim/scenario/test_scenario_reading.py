@@ -39,6 +39,9 @@ def test_a_seed_given_beside_the_file_wins(example: Path) -> None:
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
     assert line_about(tmp_path) == f"{tmp_path}: is a folder: must be a file"
+    inside = tmp_path / "scenario.yaml"
+    inside.write_text("")
+    assert line_about(tmp_path) == f"{tmp_path}: is a folder: must be a file; did you mean {inside}?"
     missing = line_about(tmp_path / "missing.yaml")
     assert missing.startswith(f"{tmp_path}/missing.yaml: there is no such file or shipped scenario")
     assert "there is no such file" in line_about("x" * 5000)
