@@ -23,7 +23,7 @@ from analysis.reports.sentences import sentences
 from analysis.reports.server_table import SERVER_COLUMNS_LONG, of_servers
 from analysis.reports.setup import HEADING as RAN
 from analysis.reports.setup import setup
-from analysis.reports.tables import RECOVERY, WINDOW_COLUMNS_LONG, facts, notes, of_groups, windows
+from analysis.reports.tables import RECOVERY, WINDOW_COLUMNS_LONG, facts, notes, of_parts, windows
 from analysis.reports.trace import to_trace_file, trace_of
 from analysis.reports.training_data import trained_on
 from analysis.reports.zoom_data import as_script, bins_in_words, zoom_data
@@ -102,7 +102,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         classes=of_classes(summary),
         server_columns=SERVER_COLUMNS_LONG,
         servers=of_servers(summary),
-        windows=[*windows(summary, most=20), *of_groups(summary, most=20)],
+        windows=[*windows(summary, most=20), *of_parts(summary, most=20)],
         outcomes=outcome_shares(summary),
         notes=notes(summary) if run.horizon_s > 0 else [],
         facts=told | trained_on(run),

@@ -99,12 +99,14 @@ def notes(summary: Summary) -> list[str]:
     ]
 
 
-def of_groups(summary: Summary, most: int) -> list[tuple[str, ...]]:
-    """A row per group, of the whole run; none where there is one group, or more than `most`."""
-    parts = summary["groups"]
-    return [_window(f"by {name}", part["whole_run"]) for name, part in parts.items()] * (
-        1 < len(parts) <= most
-    )
+def of_parts(summary: Summary, most: int) -> list[tuple[str, ...]]:
+    """A row per group, of the whole run, and per cell where clients move; of either none where there is one,
+    and no more than `most` in all."""
+    found: list[tuple[str, ...]] = []
+    for word, parts in (("by", summary["groups"]), ("in", summary.get("cells") or {})):
+        if 1 < len(parts) <= most - len(found):
+            found += [_window(f"{word} {name}", part["whole_run"]) for name, part in parts.items()]
+    return found
 
 
 def _window(name: str, window: dict[str, Any]) -> tuple[str, ...]:
@@ -192,7 +194,7 @@ def summary_table(summary: Summary) -> RenderableType:
         too_much = pays_too_much(row for row in summary["study"] if row["is_policy"])
         return Group(*parts, *(Text(line, style="bold red") for line in too_much), Text(), _study(summary))
     lines = windows(summary)
-    lines += of_groups(summary, MOST_LINES - len(lines))
+    lines += of_parts(summary, MOST_LINES - len(lines))
     parts += [Text(), _grid(WINDOW_COLUMNS, lines), Text()]
     if servers := of_servers(summary):
         parts += [_grid(SERVER_COLUMNS, servers), Text()]

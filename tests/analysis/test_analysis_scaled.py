@@ -11,7 +11,7 @@ from worlds import MadeUpLearner, group_of, made_up, scenario_of
 
 import analysis
 from analysis.reports.sentences import sentences
-from analysis.reports.tables import of_groups, windows
+from analysis.reports.tables import of_parts, windows
 from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, write
 from sim.simulation import simulate
@@ -202,7 +202,10 @@ def test_outages_of_single_links_count(tmp_path: Path) -> None:
     assert groups["devices"]["affected"]["requests"] == inside
     assert groups["devices"]["whole_run"]["not_sent_share"] == pytest.approx(1 / 3, abs=0.05)
     assert windows(found)[-1][0] == "with own link out"
-    assert [row[0] for row in of_groups(found, 5)] == ["by devices", "by whole"]
+    assert [row[0] for row in of_parts(found, 5)] == ["by devices", "by whole"]
+    found["cells"] = {"west": found["groups"]["whole"], "east": found["groups"]["devices"]}
+    assert [row[0] for row in of_parts(found, 5)] == ["by devices", "by whole", "in west", "in east"]
+    assert [row[0] for row in of_parts(found, 3)] == ["by devices", "by whole"]
     assert "Links failed one by one" in " ".join(sentences(found))
 
 
