@@ -80,7 +80,8 @@ def chain(moves: Moves) -> Floats:
         weights = (moves.next or {}).get(cell)
         if weights is not None:
             found[place] = [weights.get(other, 0.0) for other in moves.cells]
-    return found / found.sum(axis=1, keepdims=True)
+    steps: Floats = found / found.sum(axis=1, keepdims=True)
+    return steps
 
 
 def shares(moves: Moves) -> Floats:
