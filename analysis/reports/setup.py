@@ -112,7 +112,13 @@ def _group(group: dict[str, Any]) -> str:
     retry = group.get("retry")
     limits += [f"{retry['attempts']} attempts"] if retry else []
     limits += [f"choose {group['choose']}"] if len(group.get("options") or ()) > 1 else []
-    return "; ".join([_count(group["clients"], "client"), policy(group["policy"]), *limits, *_drifts(group)])
+    clients = _count(group["clients"], "client") + _moves(group)
+    return "; ".join([clients, policy(group["policy"]), *limits, *_drifts(group)])
+
+
+def _moves(group: dict[str, Any]) -> str:
+    cells = (group.get("moves") or {}).get("cells")
+    return f" that move between {len(cells)} cells" if cells else ""
 
 
 def _drifts(group: dict[str, Any]) -> list[str]:

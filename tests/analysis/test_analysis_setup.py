@@ -59,6 +59,11 @@ def test_what_ran() -> None:
     }
 
 
+def test_who_moves_is_told_with_how_many_there_are() -> None:
+    moving = scenario({"moves": {"cells": ["west", "mid", "east"]}})
+    assert setup(moving)[0][1].startswith("60 clients that move between 3 cells; l2h above")
+
+
 def test_what_changed_is_a_sentence_a_part() -> None:
     controller = {"score": "confidence", "price": {"kind": "rate_controller", "rate": 0.4, "gain": 0.1}}
     told = changes(scenario(), scenario({"policy": controller, "clients": 80}, replicas=1))
