@@ -93,7 +93,10 @@ def finds(mutant: Mutant, known: list[Story]) -> bool:
         mutant.put()
         names = [story.name for story in near]
         os._exit(_played(_files_of(names), _Only(names), "-x"))
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0
+    ended = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if ended == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise RuntimeError(f"no story was played against {mutant}")
+    return ended != 0
 
 
 class _Watching:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.metrics.each_server import each_server
 from analysis.metrics.mean_work import mean_work
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
@@ -97,6 +98,8 @@ def load(traffic: Traffic) -> dict[str, Any]:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
         sent = traffic.column("attempts") > 0
         offered = ratio(first_hz * per_request_s * mean_work(traffic, sent), replicas)
+    elif len(traffic.run.servers) == 1 and swaps(traffic.run.server):
+        offered = each_server(traffic)[0].load
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {
         "first_sends_outside_outages_hz": first_hz,

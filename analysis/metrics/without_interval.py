@@ -52,7 +52,7 @@ WITHOUT: dict[str, str] = {
         ),
         TOTAL,
     ),
-    "loads.*.*": "counts of this run; the law of models that take turns has the interval of their share",
+    "loads.*.*": "counts of this run; the law of models that take turns, where it speaks, has an interval",
     "prototypes.answered": TOTAL,
     **dict.fromkeys(
         (f"prototypes.{name}" for name in ("answered_share", "age_s", "age_max_s")),

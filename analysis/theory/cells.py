@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, around
 from analysis.theory.streams import mean_s
 
-LEAST_STAYS, LEAST_CLIENTS = (
-    10.0,
-    20,
-)  # mean stays that a run must last; clients that an interval is drawn from
+LEAST_STAYS = 10.0  # mean stays that a run must last
+LEAST_CLIENTS = 20  # that an interval is drawn from
+LEAST_VISITS = 100.0  # to a cell, and to all others together: of fewer an interval misses too often
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
@@ -54,10 +54,11 @@ def _of_group(traffic: Traffic, name: str, group: dict[str, Any]) -> list[Predic
         return []
     rows = traffic.is_of_group(name) & (traffic.arrived_at_s >= run.warm_up_s)
     client, cell = traffic.column("client_id")[rows], np.asarray(traffic.requests["cell"])[rows]
+    visits = int(group["clients"]) * run.observed_s / stay_s
     return [
         Prediction("requests there", f"{name}, {one}", "share", float(share), _share(client, cell == one))
         for one, share in zip(moves["cells"], shares, strict=True)
-        if len(client)
+        if len(client) and visits * min(share, 1 - share) >= LEAST_VISITS
     ]
 
 
@@ -67,14 +68,15 @@ def _share(client: NDArray[Any], hit: NDArray[np.bool_]) -> Any:
     asked, found = np.bincount(place), np.bincount(place, weights=hit)
     share, n = float(hit.mean()), len(asked)
     variance = n / max(1, n - 1) * float(((found - share * asked) ** 2).sum()) / len(client) ** 2
-    return around(share, variance)
+    wider = special.stdtrit(max(1, n - 1), 0.975) / special.ndtri(0.975)  # as of Student's law
+    return around(share, variance * float(wider) ** 2)
 
 
 LAW = Law(
     title="Clients that move between cells",
     formula="π·P = π gives the share π of each cell in time, and in requests",
     assumes="stays of one law in all cells, moves by the chain P; requests do not depend on the cell; ten "
-    "mean stays and twenty clients at least",
+    "mean stays, twenty clients, and a hundred visits to a cell at least",
     source="semi-Markov processes (Cinlar 1975, Introduction to Stochastic Processes, §10.5)",
     fails="where requests wait for answers that take longer in one cell than in another",
     predict=predict,

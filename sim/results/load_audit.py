@@ -131,5 +131,6 @@ def _bytes(station: Station, models: list[int]) -> float:
 def _back_up(changes: NDArray[np.float64], replica: int) -> tuple[list[float], list[bool]]:
     """When a replica was up anew, and of each instant whether nothing else changed at it."""
     at_s, usable = changes
-    found = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)].tolist()
-    return found, [np.count_nonzero(at_s == one) == 1 for one in found]
+    found = at_s[1:][(usable[:-1] <= replica) & (usable[1:] > replica)]
+    times, changes_then = np.unique(at_s, return_counts=True)
+    return found.tolist(), (changes_then[np.searchsorted(times, found)] == 1).tolist()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sim.registry.durations import mean_s
 from sim.scenario.options import model_of, written
 from sim.scenario.schema.document import Scenario
-from sim.scenario.schema.fleet import Group, Option
+from sim.scenario.schema.fleet import Group, Link, Option
+from sim.world.cells import time_shares
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Way:
     how many times as long service takes as its server says.
 
     Seconds: device_s, of inference and what the device does before it sends; link_s, there and back on links
-    without anybody else; service_s, at a server without a queue.
+    without anybody else, of clients that move on average; service_s, at a server without a queue.
     """
 
     option: Option
@@ -35,15 +36,27 @@ class Way:
         return self.device_s + self.link_s + self.service_s
 
 
+def links_of(scenario: Scenario, group: Group, option: Option) -> list[tuple[Link, float]]:
+    """The links of an option from where its clients are, each with the share of time that they are there."""
+    if group.moves is None:
+        return [(option.over_link(group.link), 1.0)]
+    held = time_shares(group.moves, scenario.horizon_s)
+    return [
+        (option.over_link(group.link, cell), float(share))
+        for cell, share in zip(group.moves.cells, held, strict=True)
+    ]
+
+
 def ways_of(scenario: Scenario, group: Group) -> list[Way]:
     """Those of a group, in the order of its options. Raises BadFile for a file that has changed since."""
     shared, models = {one.link: one for one in scenario.network}, list(scenario.server_models.values())
     found = []
     for one in written(scenario, group):
-        link, place = one.over_link(group.link), scenario.station_names.index(one.server)
+        place, links = scenario.station_names.index(one.server), links_of(scenario, group, one)
+        link = links[0][0]
         over, server = link.over if one.over is None else one.over, scenario.stations[place]
         bits = 8.0 * link.payload_bytes
-        link_s = 2 * mean_s(link.latency) + link.transfer_s
+        link_s = sum(share * (2 * mean_s(here.latency) + here.transfer_s) for here, share in links)
         for name in over:
             link_s += 2 * mean_s(shared[name].latency) + bits / (shared[name].bandwidth_bps or float("inf"))
         work = one.work * models[model_of(scenario, one)].work * group.service_factor

@@ -89,16 +89,23 @@ def _value(key: str, value: Schema) -> str:
     if "anyOf" in value:
         return ", or ".join(_value(key, one) for one in value["anyOf"])
     if _is_list(value):
-        return "list: " + (
-            "[from, to] (s)" if "prefixItems" in value["items"] else _value(key, value["items"])
-        )
+        return "list: " + _entry(key, value["items"])
+    inner = [_value(key, one) for one in value.get("patternProperties", {}).values()]
     nouns = {
-        "object": "mapping by name: mapping",
+        "object": "mapping by name: " + "".join(inner or ["mapping"]),
         "boolean": "`true`, `false`",
         "null": "`null`",
         "string": "name" if "pattern" in value else "text",
     }
     return "mapping" if "$ref" in value else nouns.get(value["type"]) or _number(key, value)
+
+
+def _entry(key: str, value: Schema) -> str:
+    """An entry of a list: of a pair what both are."""
+    pair = value.get("prefixItems")
+    if pair is None:
+        return _value(key, value)
+    return "[from, to] (s)" if pair[0] == pair[1] else f"[at (s), {_value('', pair[1])}]"
 
 
 def _number(key: str, value: Schema) -> str:

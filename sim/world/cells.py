@@ -22,8 +22,8 @@ Entries = tuple[NDArray[np.int64], Floats, NDArray[np.int32]]  # who is from whe
 
 @dataclass(frozen=True)
 class Cells:
-    """Of each client the number of its cell among those of its group, 0 of who does not move; the law: none
-    stays for no time. names: of the cells of each group, none where nobody moves. group: of each client."""
+    """Of each client the number of its cell among those of its group, 0 of who does not move. names: of the
+    cells of each group, none where nobody moves. group: of each client."""
 
     in_force: Versions
     names: tuple[tuple[str, ...], ...]
@@ -91,6 +91,17 @@ def shares(moves: Moves) -> Floats:
     equations = np.vstack([steps.T - np.eye(len(steps)), np.ones(len(steps))])
     found: Floats = np.linalg.lstsq(equations, np.append(np.zeros(len(steps)), 1.0), rcond=None)[0]
     return np.maximum(found, 0.0)
+
+
+def time_shares(moves: Moves, horizon_s: float) -> Floats:
+    """The share of a run that a client is in each cell, (cells,): as written, or as it is in the long run."""
+    if moves.at is None:
+        return shares(moves)
+    began = np.array([at_s for at_s, _ in moves.at])
+    held = np.diff(np.append(np.minimum(began, horizon_s), horizon_s))
+    place = [moves.cells.index(cell) for _, cell in moves.at]
+    found: Floats = np.bincount(place, weights=held, minlength=len(moves.cells)) / max(horizon_s, 1e-9)
+    return found
 
 
 def is_one(moves: Moves) -> bool:

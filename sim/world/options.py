@@ -6,10 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.registry.durations import mean_s
-from sim.registry.service import Service
 from sim.scenario import Group, Scenario
 from sim.scenario.options import model_of, written
-from sim.scenario.schema.fleet import Link
 from sim.world.delays import LinkDelays
 from sim.world.energy import JOULE, nearest
 
@@ -52,19 +50,20 @@ def options(scenario: Scenario, group: Group) -> tuple[tuple[Option, ...], tuple
     """Those of a group, and their ways, each in order."""
     servers = scenario.station_names
     shared = {one.link: (place, one.latency) for place, one in enumerate(scenario.network)}
-    found, laws, ways = list[Option](), list[tuple[Link, tuple[str, ...], Service]](), list[Way]()
+    found, laws, ways = list[Option](), dict[tuple[str, tuple[str, ...], str], int](), list[Way]()
     for one in written(scenario, group):
         link = one.over_link(group.link)
         over = link.over if one.over is None else one.over
         server, mine = servers.index(one.server), list[int]()
+        service = scenario.stations[server].service.model_dump_json()
         for cell in group.moves.cells if group.moves else (None,):
             here = one.over_link(group.link, cell)
-            law = here, over, scenario.stations[server].service
+            law = here.model_dump_json(), over, service
             if law not in laws:
-                laws.append(law)
+                laws[law] = len(ways)
                 delays = LinkDelays(scenario.seed, here, [(name, shared[name][1]) for name in over])
                 ways.append(Way(delays, server, mean_s(here.latency)))
-            mine.append(laws.index(law))
+            mine.append(laws[law])
         found.append(
             Option(
                 one.option,

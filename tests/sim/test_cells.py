@@ -11,6 +11,9 @@ from stories import Story, devices, retries
 from worlds import frame, made_up, scenario_of
 
 from sim.engine.run import chunks
+from sim.scenario.asking import ways_of
+from sim.scenario.rules.checks import retries_can_fit_their_deadline
+from sim.scenario.rules.files import measured_durations_can_be_drawn
 from sim.scenario.rules.moves import cells_are_there, clients_may_move
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.cells import chain, shares
@@ -164,6 +167,33 @@ def test_what_cannot_be_is_told(moves, words):
     said = [f"{'.'.join(map(str, path))}: {value} {rule}" for path, value, rule in clients_may_move(scenario)]
     assert len(said) == bool(words)
     assert re.search(words, "".join(said))
+
+
+def test_a_measured_latency_in_a_cell_is_read_before_the_run(tmp_path):
+    """It may take no time, as a link's may."""
+    for seconds, words in (("0\n0.5\n", ""), ("-0.5\n0.5\n", "line 1: -0.5"), (None, "cannot be read")):
+        file = tmp_path / "lat.csv"
+        file.unlink(missing_ok=True)
+        if seconds is not None:
+            file.write_text(seconds)
+        latency_in = {"up": {"kind": "empirical", "file": str(file)}}
+        group = devices(
+            moves=AT_TEN, options=({"option": "it", "server": "north", "latency_in": latency_in},)
+        )
+        scenario = scenario_of(horizon_s=20.0, fleet=(group,), servers=SERVERS, server=None)
+        said = [(path, rule) for path, _, rule in measured_durations_can_be_drawn(scenario)]
+        assert [path[-3:] for path, _ in said] == [("latency_in", "up", "file")] * bool(words)
+        assert words in "".join(rule for _, rule in said)
+
+
+def test_what_asking_takes_is_told_from_where_clients_are():
+    """Three quarters of the time up, a second away; then three seconds."""
+    moves = {"cells": ("up", "down"), "at": ((0.0, "up"), (30.0, "down"))}
+    group = asking(moves, retry=retries(2, 0.0), deadline_s=2.5, link={"latency": 9.0})
+    scenario = scenario_of(horizon_s=40.0, fleet=(group,), servers=SERVERS, server=None)
+    (way,) = ways_of(scenario, scenario.fleet[0])
+    assert way.link_s == pytest.approx(2 * (0.75 * 1.0 + 0.25 * 3.0))
+    assert list(retries_can_fit_their_deadline(scenario)) == []  # from up an error is there after two seconds
 
 
 @pytest.mark.parametrize(

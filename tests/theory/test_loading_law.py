@@ -98,8 +98,16 @@ def test_loads_are_counted_and_told(tmp_path):
     assert told["made"] == late["loads"].sum()
     assert told["batches"] == late["started_at_s"].count()
     assert told["share"] == pytest.approx(np.mean(late["loads"]), abs=0.01)
-    assert summary["load"]["offered"] is None
+    assert summary["load"]["offered"] == pytest.approx(3.0 * 0.2, rel=0.15), "by what a batch took"
     assert any(name == "batches that load a model" for name, _ in facts(summary)["service"])
+
+
+def test_a_server_that_loads_more_than_it_can_serve_is_no_valid_run(tmp_path):
+    """A bound on its queue hides that it would grow."""
+    laws(tmp_path, world((3.0, 3.0), 1.0, 300.0, queue_limit=5))
+    summary = analysis.summarise(analysis.load_run(tmp_path))
+    assert summary["load"]["offered"] == pytest.approx(6.0 * 0.2, rel=0.15)
+    assert any("more is sent than full batches can serve" in why for why in summary["invalid_because"])
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ def measured_in(path: Path, value: Any) -> Iterator[tuple[Path, Empirical]]:
     elif isinstance(value, Part):
         for name in type(value).model_fields:
             yield from measured_in((*path, name), getattr(value, name))
-    elif isinstance(value, tuple):
-        for index, entry in enumerate(value):
-            yield from measured_in((*path, index), entry)
+    elif isinstance(value, tuple | dict):
+        for place, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from measured_in((*path, place), entry)
 
 
 def measurements(scenario: Scenario) -> dict[str, dict[str, float]]:

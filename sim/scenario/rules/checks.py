@@ -12,6 +12,8 @@ from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import MODEL_FAMILIES, model_family
 from sim.registry.losses import LOSSES
 from sim.registry.partitions import MissingClasses
+from sim.scenario.asking import links_of
+from sim.scenario.options import written
 from sim.scenario.rules.energy import ENERGY_CHECKS
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
 from sim.scenario.rules.federation import FEDERATION_CHECKS
@@ -48,7 +50,7 @@ def findings(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(("server",), "is missing: this key must be given, or servers")
         return
     names_hold = True
-    for check in NAME_CHECKS:
+    for check in (*NAME_CHECKS, *MOVE_CHECKS):
         for path, value, rule in check(scenario):
             names_hold = False
             yield refusal(path, value, rule)
@@ -142,17 +144,20 @@ def retries_can_fit_their_deadline(scenario: Scenario) -> Iterator[Breach]:
             rule = f"must be less than deadline_s, {deadline_s:.12g}, or no retry is ever sent"
             yield ("fleet", index, "retry", "backoff_s"), retry.backoff_s, rule
             continue
-        fails_s = min(_round_trip_s(group), group.timeout_s or math.inf) + group.device.inference_s
+        fails_s = min(_round_trip_s(scenario, group), group.timeout_s or math.inf) + group.device.inference_s
         if fails_s + (backoff_s if retry.jitter == "none" else 0.0) >= deadline_s:
             rule = f"no retry is ever sent: an attempt fails {fails_s:.12g} s after the arrival at best"
             yield ("fleet", index, "deadline_s"), deadline_s, rule
 
 
-def _round_trip_s(group: Group) -> float:
-    """The least that an error takes: constant latencies count, drawn ones may be next to nothing."""
-    link = group.link
-    latency_s = float(link.latency) if isinstance(link.latency, float | int) else 0.0
-    return 2 * latency_s + link.transfer_s
+def _round_trip_s(scenario: Scenario, group: Group) -> float:
+    """The least that an error takes, from whom it may come: constant latencies count, drawn ones may be next
+    to nothing."""
+    links = [link for one in written(scenario, group) for link, _ in links_of(scenario, group, one)]
+    return min(
+        2 * (float(link.latency) if isinstance(link.latency, float | int) else 0.0) + link.transfer_s
+        for link in links
+    )
 
 
 def budgets_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
@@ -241,7 +246,6 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *NETWORK_CHECKS,
     *ENERGY_CHECKS,
     *PRESENCE_CHECKS,
-    *MOVE_CHECKS,
     *PEER_CHECKS,
     *NESTED_CHECKS,
     retries_can_fit_their_deadline,

@@ -19,7 +19,7 @@ from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
 MOST_IN_LOOPS = 2**24
-MAY_BE_ZERO = ("latency",)  # all other durations take time
+MAY_BE_ZERO = {"latency", "latency_in"}  # all other durations take time; of cells the last key is the cell
 
 
 def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
@@ -44,7 +44,7 @@ def traces_can_be_replayed(scenario: Scenario) -> Iterator[Breach]:
 def measured_durations_can_be_drawn(scenario: Scenario) -> Iterator[Breach]:
     for path, duration in measured_in((), scenario):
         try:
-            measured(duration.file, 0.0 if path[-1] in MAY_BE_ZERO else SHORTEST_S)
+            measured(duration.file, 0.0 if MAY_BE_ZERO & set(path[-2:]) else SHORTEST_S)
         except BadFile as error:
             yield (*path, "file"), duration.file, _said(duration.file, error)
 

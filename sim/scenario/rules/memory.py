@@ -13,6 +13,7 @@ from sim.registry.families import ModelFamily, model_family
 from sim.registry.scores import SCORES
 from sim.scenario.files.machine import gib, installed_bytes
 from sim.scenario.files.rows import BadFile
+from sim.scenario.options import written
 from sim.scenario.rules.learning import classes_of, shortest_gap
 from sim.scenario.rules.outages import MOST_PERIODS, drawn_outages
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
@@ -39,6 +40,7 @@ LABEL_BYTES = 2
 PROTOTYPE_BYTES = 24  # a client's sum, what the server has of it, and copies while means are made
 UNKNOWN_CLASSES = 100
 VERSIONS_KEPT = 3  # tables of scores that some client still uses, while the next one is made
+WAY_BYTES = 24  # seconds up and down, and the factor of service, of one request
 MOVE_BYTES = 100  # a client's move to another cell: drawn, sorted, kept
 COPY_BYTES = 64  # when a client's copy and rejector of one version come into force
 
@@ -128,6 +130,7 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
             variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"
         ),
         Need(variants, group.model.variants, group.model.variants * model_bytes(group), "the client models"),
+        Need(("fleet", index, "options"), "...", _ways(scenario, group, index), "what is drawn for each way"),
         Need(("fleet", index, "moves"), "...", _moves(scenario, group), "the moves of its clients"),
         Need(*_rate(group, index), requests, f"the requests of {CHUNK_S:g} s"),
         *_unfolded(group, index),
@@ -147,6 +150,13 @@ def _prototypes(scenario: Scenario, group: Group, looked_up: float) -> float:
     features, classes = _family(group).features, classes_of(scenario) or UNKNOWN_CLASSES
     said = looked_up * group.model.variants * (features * FLOAT_BYTES + rounds(scenario) / 2 * LABEL_BYTES)
     return said + group.clients * classes * features * PROTOTYPE_BYTES
+
+
+def _ways(scenario: Scenario, group: Group, index: int) -> float:
+    """Three numbers of each request for each option from each cell, at most, and for each attempt."""
+    ways = len(written(scenario, group)) * (len(group.moves.cells) if group.moves else 1)
+    requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S
+    return requests * ways * (group.retry.attempts if group.retry else 1) * WAY_BYTES if ways > 1 else 0.0
 
 
 def _moves(scenario: Scenario, group: Group) -> float:

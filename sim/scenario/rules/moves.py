@@ -81,7 +81,7 @@ def _drawn_ones_end(scenario: Scenario, group: Group, moves: Moves, path: Path) 
     except BadFile:  # which another rule tells
         return
     if group.clients * scenario.horizon_s > MOST_MOVES * stay_s:
-        yield (*path, "stays"), "...", f"comes to more than {MOST_MOVES:,} moves in the run"
+        yield (*path, "stays"), moves.stays, f"comes to more than {MOST_MOVES:,} moves in the run"
     leads_nowhere = any(not sum(row.values()) for row in (moves.next or {}).values())
     if moves.begin is None and not unknown and not leads_nowhere and not is_one(moves):
         rule = "where clients are in the long run depends on where they began: say where all begin"

@@ -247,6 +247,8 @@ def _finite(path: Path, error: Error, _value: Any) -> Finding:
 def _length(path: Path, error: Error, value: Any) -> Finding:
     least, most = _bounds_of_length(path, error, value)
     count = f"{least}" if least == most else f"at least {least}" if most is None else f"at most {most}"
+    if least is not None and most is not None and least < most and least > 1:
+        count = f"{least} to {most}"
     entries = "entry" if count.endswith(" 1") or count == "1" else "entries"
     noun = "mapping" if isinstance(error["input"], dict) else "list"
     return refusal(path, error["input"], f"must be a {noun} of {count} {entries}, not {len(error['input'])}")
