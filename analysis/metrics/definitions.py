@@ -175,8 +175,8 @@ DEFINITIONS = {
     ),
     "load.offered": (
         "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve; of "
-        "an autoscaled server the mean replicas over the same seconds; where models come in (load_s) x what a "
-        "request took of a replica (ratio)."
+        "an autoscaled server the mean replicas over the same seconds; where models come in (load_s) x what "
+        "a request took of a replica (ratio)."
     ),
     "load.utilisation": (
         "Mean busy over mean usable replicas after the warm-up, counting as usable those that only end their "
