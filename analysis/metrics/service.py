@@ -98,7 +98,7 @@ def load(traffic: Traffic) -> dict[str, Any]:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
         sent = traffic.column("attempts") > 0
         offered = ratio(first_hz * per_request_s * mean_work(traffic, sent), replicas)
-    elif len(traffic.run.servers) == 1 and swaps(traffic.run.server):
+    elif len(traffic.run.servers) == 1 and swaps(traffic.run.server) and len(traffic.requests):
         offered = each_server(traffic)[0].load
     busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
     return {

@@ -103,9 +103,11 @@ def of_parts(summary: Summary, most: int) -> list[tuple[str, ...]]:
     """A row per group, of the whole run, and per cell where clients move; of either none where there is one,
     and no more than `most` in all."""
     found: list[tuple[str, ...]] = []
-    for word, parts in (("by", summary["groups"]), ("in", summary.get("cells") or {})):
-        if 1 < len(parts) <= most - len(found):
-            found += [_window(f"{word} {name}", part["whole_run"]) for name, part in parts.items()]
+    for word, section in (("by", summary["groups"]), ("in", summary.get("cells") or {})):
+        parts = {name: part["whole_run"] for name, part in section.items()}
+        is_told = all(part["requests"] is not None for part in parts.values())  # without rows cells are not
+        if is_told and 1 < len(parts) <= most - len(found):
+            found += [_window(f"{word} {name}", part) for name, part in parts.items()]
     return found
 
 
