@@ -178,7 +178,7 @@ def test_every_command_can_be_given(
     if words[0] in RUN_AS_THEY_STAND:
         for folder in run_folders(words):
             shutil.copytree(small_run, folder)
-        if words[1] == "runs/comparison":
+        if words[1:2] == ["runs/comparison"]:
             shutil.move("runs/comparison", "runs/other")
             assert call(monkeypatch, ["compare", str(small_run), "runs/other"]) == 0
         assert call(monkeypatch, words) == 0, capsys.readouterr().err
