@@ -77,7 +77,7 @@ LAW = Law(
     formula="π·P = π gives the share π of each cell in time, and in requests",
     assumes="stays of one law in all cells, moves by the chain P; requests do not depend on the cell; ten "
     "mean stays, twenty clients, and a hundred visits to a cell at least",
-    source="semi-Markov processes (Cinlar 1975, Introduction to Stochastic Processes, §10.5)",
+    source="semi-Markov processes (Cinlar 1975, Introduction to Stochastic Processes, ch. 10)",
     fails="where requests wait for answers that take longer in one cell than in another",
     predict=predict,
     knows=frozenset({"moves", "calls", "servers", "options", "choices", "stages", "switches", "links"}),

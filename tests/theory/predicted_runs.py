@@ -75,6 +75,15 @@ class Laws:
         assert [one for one in judged if not agrees(one)] == []
 
 
+def laws_of(folder: Path, scenario: Scenario) -> Laws:
+    """Of a run of this scenario with made-up tables, in this folder."""
+    learned = made_up(scenario)
+    simulate(World(scenario), learned, folder)
+    write_learned(World(scenario), learned, learned.client_hashes, folder)
+    (folder / "scenario.yaml").write_text(write(scenario))
+    return Laws(predicted(traffic_of(analysis.load_run(folder))))
+
+
 def agrees(one: Prediction) -> bool:
     assert one.simulated is not None
     if np.isinf([one.predicted, one.simulated.value]).any():

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from predicted_runs import Laws
-from worlds import group_of, made_up, scenario_of
+from predicted_runs import laws_of
+from worlds import group_of, scenario_of
 
 import analysis
 from analysis.reports.tables import facts
-from analysis.run_folder.traffic import traffic_of
-from analysis.theory import predicted
 from analysis.theory.loading import service_with_loads, share_of_loads
-from sim.results.learned_files import write_learned
-from sim.scenario import Scenario, write
-from sim.simulation import simulate
-from sim.world.world import World
+from sim.scenario import Scenario
 
 
 @pytest.mark.parametrize(("models", "room"), [(2, 1), (3, 1), (3, 2), (5, 3)])
@@ -62,14 +56,6 @@ def world(rates_hz: tuple[float, ...], room: float, horizon_s: float = 6_000.0, 
     )
 
 
-def laws(folder: Path, scenario: Scenario) -> Laws:
-    learned = made_up(scenario)
-    simulate(World(scenario), learned, folder)
-    write_learned(World(scenario), learned, learned.client_hashes, folder)
-    (folder / "scenario.yaml").write_text(write(scenario))
-    return Laws(predicted(traffic_of(analysis.load_run(folder))))
-
-
 @pytest.mark.parametrize(
     ("rates_hz", "room", "share", "wait_s"),
     [
@@ -79,7 +65,7 @@ def laws(folder: Path, scenario: Scenario) -> Laws:
     ],
 )
 def test_a_run_agrees(rates_hz, room, share, wait_s, tmp_path):
-    found = laws(tmp_path, world(rates_hz, room))
+    found = laws_of(tmp_path, world(rates_hz, room))
     found.assert_agree("loading")
     assert "waiting" not in found.by_law, "which knows nothing of loads"
     assert found.of("loading", "loads")[0].predicted == pytest.approx(share)
@@ -90,7 +76,7 @@ def test_a_run_agrees(rates_hz, room, share, wait_s, tmp_path):
 
 def test_loads_are_counted_and_told(tmp_path):
     scenario = world((1.5, 1.5), 1.0, 300.0)
-    laws(tmp_path, scenario)
+    laws_of(tmp_path, scenario)
     run = analysis.load_run(tmp_path)
     summary = analysis.summarise(run)
     told = summary["loads"]["all"]
@@ -104,7 +90,7 @@ def test_loads_are_counted_and_told(tmp_path):
 
 def test_a_server_that_loads_more_than_it_can_serve_is_no_valid_run(tmp_path):
     """A bound on its queue hides that it would grow."""
-    laws(tmp_path, world((3.0, 3.0), 1.0, 300.0, queue_limit=5))
+    laws_of(tmp_path, world((3.0, 3.0), 1.0, 300.0, queue_limit=5))
     summary = analysis.summarise(analysis.load_run(tmp_path))
     assert summary["load"]["offered"] == pytest.approx(6.0 * 0.2, rel=0.15)
     assert any("more is sent than full batches can serve" in why for why in summary["invalid_because"])
@@ -121,5 +107,5 @@ def test_a_server_that_loads_more_than_it_can_serve_is_no_valid_run(tmp_path):
     ],
 )
 def test_it_says_nothing_of_other_servers(changes, tmp_path):
-    found = laws(tmp_path, world((1.5, 1.5), 1.0, 300.0, **changes))
+    found = laws_of(tmp_path, world((1.5, 1.5), 1.0, 300.0, **changes))
     assert not {"loading", "pipelines", "waiting"} & found.by_law.keys()

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from predicted_runs import Laws
+from predicted_runs import laws_of
 from worlds import group_of, made_up, poisson, product, scenario_of
 
 import analysis
 from analysis.reports.tables import facts
-from analysis.run_folder.traffic import traffic_of
-from analysis.theory import predicted
 from analysis.theory.pipelines import wait_s
-from sim.results.learned_files import write_learned
-from sim.scenario import Scenario, write
-from sim.simulation import simulate
-from sim.world.world import World
+from sim.scenario import Scenario
 
 MODELS = {name: {"family": "linear"} for name in ("a", "b")}
 
@@ -57,19 +51,11 @@ def world(shared: bool, overhead: float = 1.0, process: Any = None, horizon_s: f
     )
 
 
-def laws(folder: Path, scenario: Scenario) -> Laws:
-    learned = made_up(scenario)
-    simulate(World(scenario), learned, folder)
-    write_learned(World(scenario), learned, learned.client_hashes, folder)
-    (folder / "scenario.yaml").write_text(write(scenario))
-    return Laws(predicted(traffic_of(analysis.load_run(folder))))
-
-
 @pytest.mark.parametrize(
     ("shared", "overhead", "wait"), [(True, 1.0, 0.075), (True, 1.1, 0.10676), (False, 1.0, 0.15)]
 )
 def test_a_run_agrees(shared, overhead, wait, tmp_path):
-    found = laws(tmp_path, world(shared, overhead))
+    found = laws_of(tmp_path, world(shared, overhead))
     found.assert_agree("pipelines")
     assert found.by_law.keys() == {"pipelines"} if not shared else "waiting" not in found.by_law
     assert [one.predicted for one in found.of("pipelines", "mean wait")] == pytest.approx(
@@ -80,7 +66,7 @@ def test_a_run_agrees(shared, overhead, wait, tmp_path):
 
 
 def test_goodput_at_the_client_is_told_of_each_model(tmp_path):
-    laws(tmp_path, world(True, horizon_s=200.0))
+    laws_of(tmp_path, world(True, horizon_s=200.0))
     summary = analysis.summarise(analysis.load_run(tmp_path))
     models = summary["models"]
     assert ("served in time", "a 100.0%, b 100.0%") in facts(summary)["service"]
@@ -105,7 +91,7 @@ def test_it_says_nothing_of_other_servers(changes, tmp_path):
     scenario = world(True, horizon_s=200.0)
     (one,) = scenario.servers
     other = Scenario.model_validate(scenario.model_dump() | {"servers": (one.model_dump() | changes,)})
-    assert "pipelines" not in laws(tmp_path, other).by_law
+    assert "pipelines" not in laws_of(tmp_path, other).by_law
 
 
 def mean_stay(shared: bool, cv: float) -> float:
