@@ -61,7 +61,8 @@ def test_what_ran() -> None:
 
 def test_who_moves_is_told_with_how_many_there_are() -> None:
     moving = scenario({"moves": {"cells": ["west", "mid", "east"]}})
-    assert setup(moving)[0][1].startswith("60 clients that move between 3 cells; l2h above")
+    ((_, group), _) = setup(moving | {"horizon_s": 60.0})[HEADING]
+    assert group.startswith("60 clients that move between 3 cells; l2h above")
 
 
 def test_what_changed_is_a_sentence_a_part() -> None:
