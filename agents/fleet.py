@@ -35,6 +35,7 @@ from agents.prototype_rounds import PrototypeRounds
 from agents.rejectors.losses import RELEASED
 from agents.rounds import Rounds
 from agents.server.model import Trajectory
+from agents.server.runnable import Runnable
 from agents.warm_start import warm_start, wrong_of
 from sim.errors import RunFailed
 from sim.messages import Learned, Merge, TrainingRound, Update
@@ -230,6 +231,11 @@ class Fleet:
             self._prototypes.restore(state["prototypes"])
         if self._rounds is not None:
             self._rounds.restored()
+
+    def server_to_run(self) -> Runnable:
+        """The server's trained model, for who runs it in a process of its own; comes after `learn`."""
+        found: Runnable = self._backend.ask_server("to_run")
+        return found
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.

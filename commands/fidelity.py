@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.interrupts import CtrlC, ending_at_once
-from commands.live import For, How, Port, Server, ServerKind, Speed, Via, read_for
+from commands.live import Busy, For, How, Port, Server, ServerKind, Service, Speed, Via, read_for
 from commands.options import Changes, Quietly, ScenarioName, Seed
 from commands.progress import Quiet, Reporter
 from commands.terminal import Terminal
@@ -32,6 +32,7 @@ def calibrate(
     changes: Changes = None,
     speed: Speed = 1.0,
     server: Server = ServerKind.processes,
+    service: Busy = Service.slept,
     via: How = Via.handle,
     port: Port = 0,
     seed: Seed = None,
@@ -54,7 +55,7 @@ def calibrate(
     plan, question = read(scenario, changes or [], seed), question_of(locate(scenario))
     out = out or Path(f"{plan.name}-calibrated.yaml")
     require_writable_file(out, "--out")  # before minutes of measuring
-    served = Served(server.value, via.value, port, speed)
+    served = Served(server.value, via.value, port, speed, service.value)
     found = measured(plan, served)
     lines = described(found)
     fitted = with_measured(plan, found)
@@ -71,6 +72,7 @@ def fidelity(
     for_s: For = None,
     speed: Speed = 1.0,
     server: Server = ServerKind.processes,
+    service: Busy = Service.slept,
     via: How = Via.handle,
     port: Port = 0,
     repeats: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Real runs.")] = 5,
@@ -95,7 +97,8 @@ def fidelity(
     plan = read_for(scenario, changes, seed, for_s)
     folder = out or Path("runs") / f"{plan.name}-fidelity"
     require_fidelity(folder)
-    served, ctrl_c, progress = Served(server.value, via.value, port, speed), CtrlC(), reporter_for(quiet)
+    served = Served(server.value, via.value, port, speed, service.value)
+    ctrl_c, progress = CtrlC(), reporter_for(quiet)
     try:
         with ctrl_c.handled(lambda: "interrupted"):
             found = measured(plan, served)
@@ -147,10 +150,13 @@ def play_live(plan: Scenario, served: Served, folder: Path, progress: Reporter, 
 
 def measured(plan: Scenario, served: Served) -> Calibrated:
     """What the server of a scenario takes without load."""
+    from commands.learnings import trained_server
     from live.calibration import calibrate as measure
     from live.playing import live_path
 
     with live_path(plan, served, _silent, lambda: False) as path:
+        if served.asks_model:
+            path.take_model(trained_server(plan))
         return measure(path)
 
 
@@ -168,7 +174,7 @@ def provenance(served: Served) -> list[str]:
     machine = f"{platform.machine()}, {platform.processor() or 'processor unknown'}, {platform.system()}"
     return [
         f"calibrated {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {machine}, python {own['python']}",
-        f"server: {served.server}, via {served.via}, speed {served.speed:g}",
+        f"server: {served.server}, via {served.via}, speed {served.speed:g}, service {served.service}",
     ]
 
 

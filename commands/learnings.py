@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commands.sources import sources
 from sim.messages import Learned, learned_of
@@ -21,6 +21,9 @@ from sim.results.whole_files import in_words, sweep, write_whole
 from sim.scenario import Scenario
 from sim.scenario.learning_part import learning_part
 from sim.scenario.text.content import content_digest
+
+if TYPE_CHECKING:
+    from agents.server.runnable import Runnable
 
 log = logging.getLogger(__name__)
 KEPT_S = 30 * 86_400.0  # wall time; what nobody has used for so long is removed
@@ -126,10 +129,8 @@ def learned_for(plan: Scenario) -> Learned:
     from agents.brought_names import libraries_of
     from agents.data.folders import contents
     from agents.fleet import open_fleet
-    from sim.world.world import World
 
-    observed = World(plan).availabilities[0] if plan.training.availability == "observed" else None
-    part = learning_part(plan, observed)
+    part = _part_of(plan)
     learnings = Learnings(part, contents(plan.data) | libraries_of(plan))
     with learnings.my_turn(lambda: None):
         kept = learnings.find()
@@ -140,3 +141,20 @@ def learned_for(plan: Scenario) -> Learned:
                 kept = Learning(fleet.decide(), None, told)
             learnings.keep(kept)
     return kept.learned
+
+
+def trained_server(plan: Scenario) -> Runnable:
+    """The server's model of a scenario, trained here and now."""
+    from agents.fleet import open_fleet
+
+    with open_fleet(_part_of(plan), workers=0) as fleet:
+        fleet.build()
+        fleet.learn()
+        return fleet.server_to_run()
+
+
+def _part_of(plan: Scenario) -> Scenario:
+    from sim.world.world import World
+
+    observed = World(plan).availabilities[0] if plan.training.availability == "observed" else None
+    return learning_part(plan, observed)

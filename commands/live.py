@@ -24,6 +24,11 @@ class ServerKind(StrEnum):
     processes = "processes"
 
 
+class Service(StrEnum):
+    slept = "slept"
+    model = "model"
+
+
 class Via(StrEnum):
     handle = "handle"
     http = "http"
@@ -39,6 +44,10 @@ Speed = Annotated[
 Server = Annotated[
     ServerKind,
     typer.Option("--server", help="Ray Serve, or plain processes with a queue of their own."),
+]
+Busy = Annotated[
+    Service,
+    typer.Option("--service", help="Slept as the scenario draws it, or the trained model answers for real."),
 ]
 How = Annotated[Via, typer.Option("--via", help="How Serve is asked.")]
 Port = Annotated[
@@ -69,6 +78,7 @@ def live(
     for_s: For = None,
     speed: Speed = 1.0,
     server: Server = ServerKind.processes,
+    service: Busy = Service.slept,
     via: How = Via.handle,
     port: Port = 0,
     seed: Seed = None,
@@ -95,7 +105,7 @@ def live(
     folder = out or Path("runs") / f"{plan.name}-live"
     require_free(folder, force)
     progress, ctrl_c = reporter_for(quiet), CtrlC()
-    served = Served(server.value, via.value, port, speed)
+    served = Served(server.value, via.value, port, speed, service.value)
     try:
         with (
             ctrl_c.handled(lambda: "interrupted"),

@@ -82,7 +82,10 @@ def execute(
     with ExitStack() as until_finished, ExitStack() as until_learned, ExitStack() as while_needed:
         until_learned.enter_context(learnings.my_turn(lambda: progress.report("learn", 0, 1, WAITING)))
         kept, told = learnings.find(), until_learned.enter_context(heard())
-        fleet = while_needed.enter_context(learners(part, kept, workers, ray_address, progress, models))
+        is_asked = live is not None and live.served.asks_model
+        fleet = while_needed.enter_context(
+            learners(part, kept, workers, ray_address, progress, models, is_asked)
+        )
         until_finished.enter_context(claimed(folder, force, resume))
         is_beside = until_finished.enter_context(beside([] if live else [plan], progress))
         write_json(folder / VERSIONS, provenance())
@@ -123,10 +126,11 @@ def learners(
     ray_address: str | None,
     progress: Reporter,
     models: Mapping[str, Any] | None = None,
+    is_asked: bool = False,
 ) -> Iterator[Fleet | None]:
     """The learners; None where nobody will ask them, since all that they would give before t = 0 is kept and
-    nothing is trained later."""
-    if kept is not None and not part.learns_in_run:
+    nothing is trained later. is_asked: their model is."""
+    if kept is not None and not part.learns_in_run and not is_asked:
         yield None
         return
     with ending_at_once():
@@ -188,6 +192,10 @@ def run(
     plan, since = world.scenario, checkpoints.newest()
     if since:
         progress.report("going on", 1, 1, f"from {span(since['loop']['at_s'])}")
+    if live is not None and live.served.asks_model:
+        assert fleet is not None
+        progress.report("server", 0, 1, "replicas load the model")
+        live.take_model(fleet.server_to_run())
     with stage("run", spent, folder), ctrl_c.at_safe_points():
         done = simulate(
             world,

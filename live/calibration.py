@@ -86,7 +86,7 @@ class _Measuring:
         self._heard.clear()
         left, until = self._path.time.now(), time.monotonic() + WAITED_S
         for _ in range(size):
-            self._path.real.ask(Ask(self._next, 1.0, 1.0, math.inf, 0))
+            self._path.real.ask(Ask(self._next, 1.0, 1.0, math.inf, self._next % self._path.samples))
             self._next += 1
         while len(self._heard) < size:
             if time.monotonic() > until:

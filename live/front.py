@@ -2,8 +2,9 @@
 Runs as a process, `python -m live.front PORT`; whoever connects first is its client, and it ends with them.
 Needs the standard library alone.
 
-Lines of JSON. In: the terms; then ["law", {...}], ["ask", attempt, factor, work, due], ["usable", replicas].
-Out: ["usable", replicas], ["word", attempt, what, started, ended, replica, batch_size, waiting].
+Lines of JSON. In: the terms; then ["law", {...}], ["model", folder], ["usable", replicas],
+["ask", attempt, factor, work, sample, due]. Out: ["usable", replicas] when these are there,
+["word", attempt, what, started, ended, replica, batch_size, label, waiting].
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Any
 
 from live.service import Law
 
-SLEEPER = str(Path(__file__).with_name("sleeper.py"))
+# -S: without the packages of the environment, of which one that sleeps needs none, it is there sooner.
+SLEEPER = [sys.executable, "-S", "-E", str(Path(__file__).with_name("replica.py"))]
+COMPUTER = [sys.executable, "-m", "live.replica"]
 
 
 class Replica:
@@ -32,6 +35,8 @@ class Replica:
         self.index, self.batch = index, list[list[Any]]()
         self.began = 0.0  # the batch, at the front
         self.process: asyncio.subprocess.Process | None = None
+        self.coming: asyncio.Task[None] | None = None  # another process of it,
+        self.begun: asyncio.subprocess.Process | None = None  # which is not ready yet
         self.is_wanted = False  # whether it may take another batch
 
     @property
@@ -45,16 +50,17 @@ class Front:
     def __init__(self, out: asyncio.StreamWriter, terms: dict[str, Any]) -> None:
         self._out, self._terms = out, terms
         self._law: Law
-        self._waiting: deque[list[Any]] = deque()  # attempt, factor, work, due, when it came
+        self._waiting: deque[list[Any]] = deque()  # attempt, factor, work, sample, due, when it came
         self._replicas = [Replica(index) for index in range(terms["replicas"])]
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._due: asyncio.TimerHandle | None = None
+        self._command = SLEEPER
         self.usable = 0
 
     def take_law(self, law: dict[str, Any]) -> None:
         self._law = Law(**law)
 
-    def ask(self, attempt: int, factor: float, work: float, due: float | None) -> None:
+    def ask(self, attempt: int, factor: float, work: float, sample: int, due: float | None) -> None:
         """One more is at the door."""
         terms, n = self._terms, len(self._waiting)
         is_idle = any(replica.is_idle for replica in self._replicas)
@@ -65,7 +71,7 @@ class Front:
         elif limit is not None and n >= limit and not at_once:
             self._say(attempt, "queue_full")
         else:
-            self._waiting.append([attempt, factor, work, due, time.monotonic()])
+            self._waiting.append([attempt, factor, work, sample, due, time.monotonic()])
             self.serve()
 
     def serve(self) -> None:
@@ -78,7 +84,7 @@ class Front:
             if n == 0:
                 return
             if n < terms["max_batch"] and terms["batch_wait_s"] > 0:
-                left = self._waiting[0][4] + terms["batch_wait_s"] - time.monotonic()
+                left = self._waiting[0][5] + terms["batch_wait_s"] - time.monotonic()
                 if left > 0:
                     if self._due is None:
                         self._due = asyncio.get_running_loop().call_later(left, self._on_due)
@@ -94,19 +100,20 @@ class Front:
         now = time.monotonic()
         while self._waiting and len(batch) < self._terms["max_batch"]:
             asked = self._waiting.popleft()
-            if self._terms["drop_expired"] and asked[3] is not None and now > asked[3]:
+            if self._terms["drop_expired"] and asked[4] is not None and now > asked[4]:
                 self._say(asked[0], "expired")
             else:
                 batch.append(asked)
         if batch:
             replica.batch, replica.began = batch, now
-            takes = self._law.wall_s(replica.index, batch[0][1], [asked[2] for asked in batch], now)
+            works, samples = ([asked[place] for asked in batch] for place in (2, 3))
+            order = self._law.order(replica.index, batch[0][1], works, samples, now)
             assert replica.process is not None
             assert replica.process.stdin is not None
-            replica.process.stdin.write(f"{takes}\n".encode())
+            replica.process.stdin.write(json.dumps(order).encode() + b"\n")
 
     def _say(self, attempt: int, what: str, *told: Any) -> None:
-        rest = told or (None, None, -1, 0)
+        rest = told or (None, None, -1, 0, None)
         self.send(["word", attempt, what, *rest, len(self._waiting)])
 
     def send(self, line: list[Any]) -> None:
@@ -120,24 +127,41 @@ class Front:
                 replica.is_wanted = False
                 if not self._terms["finishes"]:
                     await self._kill(replica)
+                    if self._command is not SLEEPER:  # loads its model meanwhile, and waits at its place
+                        self._boot(replica)
             if usable == 0 and not self._terms["queue_survives"]:
                 while self._waiting:
                     self._say(self._waiting.popleft()[0], "lost")
         else:
-            await asyncio.gather(*(self._boot(replica) for replica in self._replicas[:usable]))
+            wanted = self._replicas[:usable]
+            for replica in wanted:
+                replica.is_wanted = True
+            await asyncio.gather(*(self._boot(replica) for replica in wanted if replica.process is None))
         self.send(["usable", usable])
         self.serve()
 
-    async def _boot(self, replica: Replica) -> None:
-        replica.is_wanted = True
-        if replica.process is not None:
-            return
+    async def take_model(self, folder: str) -> None:
+        """From now on replicas answer by the model of a folder: others come in the place of all."""
+        self._command = [*COMPUTER, folder]
+        for replica in self._replicas:
+            await self._kill(replica)
+        await self.set_usable(self.usable)
+
+    def _boot(self, replica: Replica) -> asyncio.Task[None]:
+        """Its process, which is there once this is over."""
+        if replica.coming is None or replica.coming.done():
+            replica.coming = asyncio.create_task(self._started(replica))
+        return replica.coming
+
+    async def _started(self, replica: Replica) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-S", "-E", SLEEPER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
-        await process.stdout.readline()
-        replica.process = process
+        replica.begun = process
+        if not await process.stdout.readline():
+            return  # it has ended, and says why by itself
+        replica.process, replica.begun = process, None
         self._reading[replica.index] = asyncio.create_task(self._read(replica, process))
         self.serve()
 
@@ -146,10 +170,10 @@ class Front:
         while line := await process.stdout.readline():
             if not line.endswith(b"\n"):
                 break
-            started, ended = map(float, line.split())
+            started, ended, labels = json.loads(line)
             batch, replica.batch = replica.batch, []
-            for asked in batch:
-                self._say(asked[0], "answered", started, ended, replica.index, len(batch))
+            for asked, label in zip(batch, labels or [None] * len(batch), strict=True):
+                self._say(asked[0], "answered", started, ended, replica.index, len(batch), label)
             self.serve()
         if replica.process is process:  # nobody stopped it
             self._forget(replica)
@@ -167,11 +191,15 @@ class Front:
         replica.process = None
         batch, replica.batch = replica.batch, []
         for asked in batch:
-            self._say(asked[0], "lost", replica.began, None, replica.index, len(batch))
+            self._say(asked[0], "lost", replica.began, None, replica.index, len(batch), None)
 
     async def end(self) -> None:
         for replica in self._replicas:
             await self._kill(replica)
+            if replica.begun is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    replica.begun.kill()
+                await replica.begun.wait()
 
 
 async def main(port: int) -> None:
@@ -189,7 +217,8 @@ async def main(port: int) -> None:
                 elif what == "law":
                     front.take_law(told[0])
                 else:
-                    changes.add(asyncio.create_task(front.set_usable(told[0])))
+                    change = front.take_model if what == "model" else front.set_usable
+                    changes.add(asyncio.create_task(change(told[0])))
         except ConnectionError:
             pass  # they are gone
         finally:

@@ -16,8 +16,8 @@ from sim.world.world import World
 NOT_PLAYED = "{}: {} is not played on the wall's clock; {}"
 
 
-def require_playable(plan: Scenario) -> None:
-    """Raises BadInput for what only a simulated server does."""
+def require_playable(plan: Scenario, asks_model: bool = False) -> None:
+    """Raises BadInput for what only a simulated server does. asks_model: replicas ask the trained model."""
     if plan.server is None:
         what = "more than one server" if len(plan.stations) > 1 else "a server with a name"
         raise BadInput(NOT_PLAYED.format("servers", what, "write one as server"))
@@ -46,6 +46,16 @@ def require_playable(plan: Scenario) -> None:
     for is_so, place, what, way in wrong:
         if is_so:
             raise BadInput(NOT_PLAYED.format(place, what, way))
+    if asks_model:
+        _require_model(plan)
+
+
+def _require_model(plan: Scenario) -> None:
+    """Raises BadInput unless the run itself trains the server's model."""
+    own = plan.one_server.model
+    told = [plan.data.set == "table", own.file, own.answers, own.of_group, plan.training.specialise]
+    if any(told):
+        raise BadInput("--service model: needs a server.model that the run trains; use --service slept")
 
 
 def most_asked_hz(plan: Scenario) -> float:

@@ -8,7 +8,9 @@ import selectors
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,16 +27,24 @@ from sim.scenario import Scenario
 from sim.world.parameters import Parameters
 from sim.world.world import World
 
+if TYPE_CHECKING:
+    from agents.server.runnable import Runnable
+
 
 @dataclass(frozen=True)
 class Served:
     """What answers: "processes" or "serve"; asked over its handle or over HTTP; on which port (0: a free
-    one)."""
+    one). service: "slept", as the scenario draws it, or "model", which the replicas ask for real."""
 
     server: str = "processes"
     via: str = "handle"
     port: int = 0
     speed: float = 1.0
+    service: str = "slept"
+
+    @property
+    def asks_model(self) -> bool:
+        return self.service == "model"
 
 
 @dataclass
@@ -47,7 +57,9 @@ class LivePath(EnginePath):
     rehearsed: Rehearsed = field(kw_only=True)
     loop: asyncio.AbstractEventLoop = field(kw_only=True)
     time: Time = field(kw_only=True)
+    folder: Path = field(kw_only=True)
     is_to_stop: Callable[[], bool] = field(default=lambda: False, kw_only=True)
+    samples: int = field(default=1, init=False)
     measured: Measured = field(default_factory=Measured, kw_only=True)
 
     is_measured: ClassVar[bool] = True
@@ -61,6 +73,12 @@ class LivePath(EnginePath):
         self.measured = clock.measured
         return clock
 
+    def take_model(self, model: Runnable) -> None:
+        """What replicas answer by from now on; they load it before anything is asked of them."""
+        model.write(self.folder)
+        self.samples = len(model.inputs)
+        self.loop.run_until_complete(self.real.take_model(self.folder))
+
     def _stops(self) -> bool:
         if not self.real.is_there():
             raise RunFailed("run", f"the server ({self.served.server}) has ended by itself")
@@ -73,6 +91,8 @@ class LivePath(EnginePath):
             "server": self.served.server,
             "via": self.served.via,
             "speed": speed,
+            "service": self.served.service,
+            "answers": {"compared": found.answers, "unlike": found.unlike},
             "lag_s": _spread(found.lag_s, speed),
             "return_s": _spread(found.return_s, speed),
             "rehearsed": self.rehearsed.as_json(),
@@ -116,12 +136,13 @@ def live_path(
     Raises BadInput for a scenario that cannot be played live, a port that is taken, a server that does not
     come up, and rates that this machine cannot play.
     """
-    require_playable(plan)
+    require_playable(plan, served.asks_model)
     world, clock = World(plan), Time(served.speed)
     law = law_of(world, clock)
     # Python's own loop wakes to the millisecond where it can poll, to the microsecond with select.
     real = _server(served, Terms.of(plan, served.speed), law, clock)
     loop = _OwnLoop(selectors.SelectSelector())
+    folder = TemporaryDirectory()
     try:
         tell("the server comes up")
         loop.run_until_complete(real.start())
@@ -137,11 +158,13 @@ def live_path(
             rehearsed=rehearsed,
             loop=loop,
             time=clock,
+            folder=Path(folder.name),
             is_to_stop=is_to_stop,
         )
     finally:
         loop.run_until_complete(_end(real))
         loop.close()
+        folder.cleanup()
 
 
 async def _end(real: Any) -> None:

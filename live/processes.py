@@ -49,7 +49,7 @@ class Processes:
             raise BadInput(f"--server {self.name}: did not come up within {COME_UP_S:g} s") from None
 
     async def _start(self) -> None:
-        # -S: without the packages of the environment, of which it needs none, it is there sooner.
+        # -S: as of `live.front.SLEEPER`.
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-S", "-m", "live.front", str(self._port)),
@@ -73,13 +73,25 @@ class Processes:
         """What batches take from now on."""
         self._send(["law", law._asdict()])
 
+    async def take_model(self, folder: Path) -> None:
+        """Replicas answer by it from now on, and are there again."""
+        self._law = self._law._replace(model=str(folder))
+        try:
+            async with asyncio.timeout(COME_UP_S):
+                await self._change(["model", str(folder)])
+        except TimeoutError:
+            raise BadInput(f"--service model: replicas did not load it within {COME_UP_S:g} s") from None
+
     def ask(self, ask: Ask) -> None:
         due = self._time.monotonic(ask.deadline_s) if math.isfinite(ask.deadline_s) else None
-        self._send(["ask", int(ask.attempt), float(ask.factor), float(ask.work), due])
+        self._send(["ask", int(ask.attempt), float(ask.factor), float(ask.work), int(ask.sample), due])
 
     async def set_usable(self, replicas: int) -> None:
+        await self._change(["usable", replicas])
+
+    async def _change(self, line: list[Any]) -> None:
         self._changing = asyncio.get_running_loop().create_future()
-        self._send(["usable", replicas])
+        self._send(line)
         await self._changing
 
     def _send(self, line: Any) -> None:
@@ -90,9 +102,9 @@ class Processes:
         while line := await source.readline():
             what, *told = json.loads(line)
             if what == "word":
-                attempt, what, started, ended, replica, size, waiting = told
+                attempt, what, started, ended, replica, size, label, waiting = told
                 begun, over = (math.nan if t is None else at(t) for t in (started, ended))
-                self.hear(Word(attempt, what, begun, over, replica, size, waiting))
+                self.hear(Word(attempt, what, begun, over, replica, size, label, waiting))
             elif self._changing is not None:
                 self._changing.set_result(told[0])
 

@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ray.serve.exceptions import BackPressureError
 
 from agents.backends.cluster import QUIET, private_folder
 from live.needs import Terms
+from live.replica import busy
 from live.service import Law
 from live.slots import Slots
 from sim.engine.wall_clock import Ask, Time, Word
@@ -53,30 +54,41 @@ class Replica:
     def __init__(self, folder: str, max_batch: int, batch_wait_s: float, drop_expired: bool) -> None:
         _stay_on_loopback()
         self._slots, self._drops = Slots(Path(folder)), drop_expired
+        self._answer: Any = None
+        if model := self._slots.law().model:
+            from agents.server.runnable import runnable  # noqa: PLC0415  (torch takes seconds)
+
+            self._answer = runnable(Path(model))
         self._index = self._slots.hold()
         self._serve.set_max_batch_size(max_batch)  # type: ignore[attr-defined]
         self._serve.set_batch_wait_timeout_s(batch_wait_s)  # type: ignore[attr-defined]
 
     async def __call__(self, request: Any) -> Any:
-        """request: [factor, work, due], as such or as the JSON of an HTTP request."""
+        """request: [factor, work, sample, due], as such or as the JSON of an HTTP request."""
         asked = request if isinstance(request, list) else await request.json()
         return await self._serve(asked)
 
     @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
     async def _serve(self, asked: list[Any]) -> list[Any]:
         began = time.monotonic()
-        served = [not (self._drops and due is not None and began > due) for _factor, _work, due in asked]
-        works = [one[1] for one, is_served in zip(asked, served, strict=True) if is_served]
-        if works:
-            takes = self._slots.law().wall_s(self._index, asked[served.index(True)][0], works, began)
-            await asyncio.get_running_loop().run_in_executor(None, time.sleep, takes)
-        ended = time.monotonic()
+        served = [not (self._drops and due is not None and began > due) for *_, due in asked]
+        batch = [one for one, is_served in zip(asked, served, strict=True) if is_served]
+        labels: Sequence[int | None] = [None] * len(batch)
+        if batch:
+            works, samples = ([one[place] for one in batch] for place in (1, 2))
+            order = self._slots.law().order(self._index, batch[0][0], works, samples, began)
+            told = await asyncio.get_running_loop().run_in_executor(None, self._busy, *order)
+            labels = told or labels
+        ended, each = time.monotonic(), iter(labels)
         return [
-            ["answered", began, ended, self._index, len(works)]
+            ["answered", began, ended, self._index, len(batch), next(each)]
             if is_served
-            else ["expired", None, None, -1, 0]
+            else ["expired", None, None, -1, 0, None]
             for is_served in served
         ]
+
+    def _busy(self, takes: float, slower: float, samples: list[int]) -> list[int] | None:
+        return busy(self._answer, takes, slower, samples)
 
 
 class Serve:
@@ -156,6 +168,14 @@ class Serve:
         """What batches take from now on."""
         self._slots.tell_law(law)
 
+    async def take_model(self, folder: Path) -> None:
+        """As of `live.processes`: Serve starts others in the place of all replicas."""
+        self._law = self._law._replace(model=str(folder))
+        self.take_law(self._law)
+        usable = self._usable
+        await self.set_usable(0)
+        await self.set_usable(usable)
+
     def ask(self, ask: Ask) -> None:
         terms = self._terms
         if self._usable == 0 and terms.when_down != "queue":  # the way to it is cut
@@ -168,11 +188,11 @@ class Serve:
     async def _ask(self, ask: Ask) -> None:
         due = self._time.monotonic(ask.deadline_s) if math.isfinite(ask.deadline_s) else None
         try:
-            told = await self._answer([float(ask.factor), float(ask.work), due])
+            told = await self._answer([float(ask.factor), float(ask.work), int(ask.sample), due])
         except BackPressureError:
-            told = ["queue_full", None, None, -1, 0]
+            told = ["queue_full"]
         except (ray.exceptions.RayError, aiohttp.ClientError, asyncio.CancelledError):
-            told = ["lost", None, None, -1, 0]
+            told = ["lost"]
         self._say(ask, *told)
 
     async def _answer(self, asked: list[Any]) -> list[Any]:
@@ -181,15 +201,15 @@ class Serve:
             return found
         async with self._session.post(f"http://127.0.0.1:{self._port}/", json=asked) as response:
             if response.status == REFUSED:
-                return ["queue_full", None, None, -1, 0]
+                return ["queue_full"]
             if response.status != 200:
-                return ["lost", None, None, -1, 0]
+                return ["lost"]
             return list(await response.json())
 
     def _say(self, ask: Ask, what: str, *told: Any) -> None:
-        started, ended, replica, size = told or (None, None, -1, 0)
+        started, ended, replica, size, label = told or (None, None, -1, 0, None)
         begun, over = (math.nan if t is None else self._time.at(t) for t in (started, ended))
-        self.hear(Word(ask.attempt, what, begun, over, replica, size, len(self._asked)))
+        self.hear(Word(ask.attempt, what, begun, over, replica, size, label, len(self._asked)))
 
     async def set_usable(self, replicas: int) -> None:
         """Kills those of the highest places; Serve starts others, which wait until there is one."""

@@ -19,6 +19,7 @@ from agents.models.training import classifier_step, optimiser_of, read, require_
 from agents.plan import Plan
 from agents.server.imitating import Imitation, imitate
 from agents.server.online import ReplayBuffer, rejector_round, server_round, trained_views
+from agents.server.runnable import Runnable
 from agents.server.seen import inputs_of
 from agents.server.steps import labelled, rejector_batches, server_batches, steps_seen_by
 from sim.messages import TrainingRound
@@ -62,7 +63,7 @@ class ServerModel:
 
     def __init__(self, plan: Plan, model: int = 0) -> None:
         """model: its place among the servers' models."""
-        self._plan = plan
+        self._plan, self._place = plan, model
         name, asked = list(plan.scenario.server_models.items())[model]
         self._name = (name,) if len(plan.scenario.server_models) > 1 else ()
         self._told = " ".join(["server", *self._name])
@@ -178,6 +179,13 @@ class ServerModel:
             "optimiser": remembered(self._optimiser, list(self._model.parameters())),
             "replay": {"sample_id": self._replay.sample_id, "weight": self._replay.weight},
         }
+
+    def to_run(self) -> Runnable:
+        """The model as it is now, with what it sees of the sample axis."""
+        asked = list(self._plan.scenario.server_models.values())[self._place]
+        inputs = np.ascontiguousarray(self._seen[self._plan.samples.sample_id])
+        classes, weights = self._plan.data.classes, weights_of(self._model)
+        return Runnable(asked.family, inputs.shape[1:], classes, asked.image_size, weights, inputs)
 
     def restore(self, state: State) -> None:
         """Goes on where `state` was taken, of the same plan."""

@@ -28,7 +28,7 @@ WORDS = {"answered": 0, "queue_full": QUEUE_FULL, "down": DOWN, "expired": EXPIR
 
 class Ask(NamedTuple):
     """An attempt at the server's door: its number, what its batch's time is multiplied by if it heads it, the
-    work of its sample, and when its request is due (seconds of the run)."""
+    work of its sample, when its request is due (seconds of the run), and the sample's place."""
 
     attempt: int
     factor: float
@@ -39,7 +39,7 @@ class Ask(NamedTuple):
 
 class Word(NamedTuple):
     """What the server says of an attempt, exactly once: a key of `WORDS`. Instants of the run; NaN: there is
-    none. waiting: how many waited as it was said."""
+    none. label: the answer, where a model was asked for it. waiting: how many waited as it was said."""
 
     attempt: int
     what: str
@@ -47,6 +47,7 @@ class Word(NamedTuple):
     finished_s: float = float("nan")
     replica: int = -1
     batch_size: int = 0
+    label: int | None = None
     waiting: int = -1
 
 
@@ -88,13 +89,15 @@ class Time:
 
 class Measured:
     """What a run on the wall's clock notes of itself, in seconds of the run: how late each event was played,
-    how late each word of the server was heard after it was ready, and what it said of lost attempts."""
+    how late each word of the server was heard after it was ready, and what it said of lost attempts; how many
+    answers a model gave, and how many of them are not those of the tables."""
 
     def __init__(self) -> None:
         self.lag_s: list[float] = []
         self.return_s: list[float] = []
         self.changes: list[tuple[float, float, int]] = []  # planned, done, usable replicas
         self.losses: list[float] = []  # when each was heard of
+        self.answers = self.unlike = 0
 
 
 class WallClock(SimPyClock):
@@ -227,6 +230,9 @@ class _InRealTime(Playing):
                 sends.finished[send] = finished
                 sends.downlink_s[send] += now - finished
             self._clock.measured.return_s.append(now - finished)
+            if word.label is not None:
+                self._clock.measured.answers += 1
+                self._clock.measured.unlike += word.label != w.labels.server[w.rows.sample[sends.row[send]]]
         else:
             finished = now
             self._linked[server.swallow](sends.cause, sends.closed_at, now, send)

@@ -296,7 +296,7 @@ def children():
         return [
             (pid, words)
             for pid, words in _running().items()
-            if ("live.front" in words or "sleeper.py" in words) and _descends(pid, os.getpid())
+            if ("live.front" in words or "replica.py" in words) and _descends(pid, os.getpid())
         ]
 
     return found

@@ -6,10 +6,16 @@ import builtins
 import sys
 
 import pytest
+from test_models import plan_of
 from test_processes import LOOPBACK, OUTAGE, listening, outcomes, played, small
 
+from agents.fleet import open_fleet
 from live.playing import Served, live_path
+from sim.engine.run import Run
 from sim.errors import BadInput
+from sim.world.arrivals.source import ScenarioArrivals
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 
 @pytest.mark.ray
@@ -33,6 +39,25 @@ def test_serve_answers_refuses_and_loses_its_replicas(via):
     answered = rows[rows.outcome == "remote"]
     assert answered.batch_size.between(1, 4).all()
     assert set(answered.replica) <= {0, 1}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_replicas_of_serve_answer_by_the_model(tmp_path):
+    pytest.importorskip("starlette")
+    plan = plan_of(outages=())
+    with (
+        open_fleet(plan, workers=0, cache=tmp_path) as fleet,
+        live_path(plan, Served("serve", service="model"), lambda _word: None, lambda: False) as path,
+    ):
+        fleet.build()
+        fleet.learn()
+        learned, world = fleet.decide(), World(plan)
+        path.take_model(fleet.server_to_run())
+        Run(world, learned, ScenarioArrivals(world), None, path, EvenWindows(plan.horizon_s)).advance()
+    answers = path.observed()["answers"]
+    assert answers["compared"] > 0
+    assert answers["unlike"] == 0
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
