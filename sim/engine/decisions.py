@@ -3,6 +3,7 @@ Array operations for whole windows; what `sim.engine.handlers.deciding` decides 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ class Undecided(NamedTuple):
     """Rows that are decided as they come, and what each decision compares; coin: of exploration."""
 
     row: NDArray[np.int64]
-    asked: list[Asked]  # by the one score, or by that of each option
+    asked: Asked
+    values: NDArray[np.float64]  # (n, scores): the one that `asked` has, or that of each option
     coin: NDArray[np.float64]
 
 
@@ -64,13 +66,12 @@ def decide_due(
             continue
         request_id, client = rows["request_id"][mine], rows["client"][mine]
         version = learning.schedule.rejectors.of(client, rows["decided"][mine])
-        found = ask(parameters, learning, g, request_id, client, rows["sample"][mine], version)
+        only, values = ask(parameters, learning, g, request_id, client, rows["sample"][mine], version)
         coin = coins(parameters, request_id)
-        rows["score"][mine] = found[0].score if len(found) == 1 else np.max([one.score for one in found], 0)
+        rows["score"][mine] = only.score
         if parameters.decided_in_loop[g]:
-            undecided.append(Undecided(mine, found, coin))
+            undecided.append(Undecided(mine, only, values, coin))
             continue
-        (only,) = found
         decisions = decide_all(only, coin, explored(policy, parameters.exploration))
         rows["server_version"][mine] = learning.schedule.server_version(rows["decided"][mine])
         rows["threshold"][mine], rows["propensity"][mine] = only.threshold, decisions.propensity
@@ -92,21 +93,27 @@ def ask(
     client: NDArray[np.int32],
     sample: NDArray[np.int32],
     version: NDArray[np.int32],
-) -> list[Asked]:
+) -> tuple[Asked, NDArray[np.float64]]:
     """Requests of one group as their price sees them, scored by the given versions of their rejectors: by one
-    score, or by one of each option. Scores are net of what an option costs more than others."""
+    score, or by one of each option, float64 (n, scores), of which the largest is told. Scores are net of what
+    an option costs more than others."""
     policy, bayes = parameters.policies[g], parameters.bayes[g]
     if learning.learned.tables.groups[g].score is None:
-        score = Draws(parameters.seed, "score").many(request_id).astype(np.float32)[None]
+        score = Draws(parameters.seed, "score").many(request_id).astype(np.float32)[:, None]
     else:
         score = learning.models.score(g, version, learning.table_rows(g, client), sample)
-    if not is_calibrated(policy):
-        net = [
-            one - more if more else one for one, more in zip(score, parameters.surcharges[g], strict=False)
-        ]
-        return [asked(policy, one, bayes=bayes[place]) for place, one in enumerate(net)]
-    curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in np.unique(version).tolist()]
-    return [asked(policy, score[0], Draws(parameters.seed, "price").many(request_id), curves, bayes[0])]
+    if is_calibrated(policy):
+        versions = np.unique(version).tolist()
+        curves = [(np.flatnonzero(version == one), learning.curve(g, one)) for one in versions]
+        draw = Draws(parameters.seed, "price").many(request_id)
+        found = asked(policy, score[:, 0], draw, curves, bayes[0])
+        return found, found.value[:, None]
+    more = np.array(parameters.surcharges[g][: score.shape[1]], dtype=np.float32)
+    net = score - more if more.any() else score
+    found = asked(policy, net[:, 0], bayes=bayes[0])
+    if net.shape[1] == 1:
+        return found, found.value[:, None]
+    return replace(found, score=net.max(axis=1)), net.astype(np.float64)
 
 
 def scores_of(parameters: Parameters, g: int) -> int:

@@ -122,12 +122,21 @@ class Models:
     def score(
         self, group: int, version: NDArray[np.int32], row: NDArray[np.int32], sample: NDArray[np.int32]
     ) -> Scores:
-        """The scores of samples by given versions and rows of a group's tables, float32 (scores, n)."""
+        """The scores of samples by given versions and rows of a group's tables, float32 (n, scores)."""
         known = self.scores[group]
         assert known is not None
-        scores = next(iter(known.values())).shape[1:-1]
-        found = np.empty((*scores, len(sample)), dtype=np.float32)
-        for one in np.unique(version).tolist():
-            mine = version == one
-            found[..., mine] = np.moveaxis(known[one], 0, -2)[..., row[mine], sample[mine]]
-        return found.reshape(-1, len(sample))
+        versions = np.unique(version).tolist()
+        if len(versions) == 1:
+            return _looked_up(known[versions[0]], row, sample)
+        found = np.empty((len(sample), next(iter(known.values()))[0, ..., 0].size), dtype=np.float32)
+        for one in versions:
+            mine = np.flatnonzero(version == one)
+            found[mine] = _looked_up(known[one], row[mine], sample[mine])
+        return found
+
+
+def _looked_up(table: Scores, row: NDArray[np.int32], sample: NDArray[np.int32]) -> Scores:
+    """(n, scores); what belongs to one sample is laid side by side, as it is asked for together."""
+    if table.ndim == 2:
+        return table[row, sample][:, None]
+    return np.ascontiguousarray(np.moveaxis(table, 1, -1))[row, sample]

@@ -58,10 +58,6 @@ class Asked:
     high: Reals
     threshold: Reals
 
-    def columns(self) -> tuple[Reals, Reals, Reals, Reals]:
-        """What is compared."""
-        return self.value, self.low, self.high, self.threshold
-
 
 def asked(
     policy: Policy,

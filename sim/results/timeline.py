@@ -20,6 +20,9 @@ Instants = NDArray[np.float64]
 
 GRAIN = 2.0**34  # parts of a second; half a million such numbers add up exactly
 
+# What stays are told by, of a send.
+TOLD_BY = ("reached", "started", "finished", "closed_at", "shed", "cause", "batch_size", "replica")
+
 
 def observe(state: State, played: Played, start: float, end: float) -> tuple[Columns, list[Columns]]:
     """The rows of `timeline` for [start, end), whole seconds but for the last; and of each server its own.
@@ -31,18 +34,18 @@ def observe(state: State, played: Played, start: float, end: float) -> tuple[Col
     more than 1e-9 of it.
     """
     edges, sends, arrived = seconds_of(start, end), state.sends, state.rows["arrived"]
-    of_servers = []
+    told, of_servers = {name: sends[name] for name in TOLD_BY}, []
     for number, server in enumerate(state.stations):
-        mine, stopped = sends, played.stopped[:, :3]
+        mine, stopped = told, played.stopped[:, :3]
         if len(state.stations) > 1:
-            mine = take(sends, sends["server"] == number)
+            mine = take(told, sends["server"] == number)
             stopped = stopped[played.stopped[:, 3] == number]
         area, steps, halts = played.area[number], played.steps[number], played.halts[number]
         of_servers.append(_of_server(mine, stopped, server, area, steps, halts, edges))
     first = sends["attempt"] == 1
     whole: Columns = {"at_s": edges[:-1]} | _added(of_servers)
     if len(state.stations) > 1:  # the most at once of all is no sum
-        every = _stays(sends, played.stopped[:, :3], edges)[0]
+        every = _stays(told, played.stopped[:, :3], edges)[0]
         whole["waiting_max"] = every.most()
     return whole | {
         "arrivals": _numbers(edges, arrived),

@@ -32,14 +32,13 @@ def lists_of(n: int, clients: int, parameters: Parameters) -> Lists:
 
 def asked_of(scores: int, stretch: Stretch, rows: int) -> Asked:
     """What is compared by the decisions that are taken as requests come."""
-    found = Asked._make([*(np.zeros((scores, rows)) for _ in Asked._fields[:-1]), np.zeros(rows)])
+    found = Asked(np.zeros((rows, scores)), *(np.zeros(rows) for _ in Asked._fields[1:]))
     for one in stretch.undecided:
         first, end = int(one.row[0]), int(one.row[-1]) + 1
         here = slice(first, end) if end - first == len(one.row) else one.row  # ascending
         found.coin[here] = one.coin
-        for place, of_score in enumerate(one.asked):
-            for column, values in zip(found[:-1], of_score.columns(), strict=True):
-                column[place, here] = values
+        found.value[here, : one.values.shape[1]], found.threshold[here] = one.values, one.asked.threshold
+        found.low[here], found.high[here] = one.asked.low, one.asked.high
     return found
 
 

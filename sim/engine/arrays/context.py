@@ -174,11 +174,9 @@ class Context:
     def _make_room_for_rows(self) -> None:
         w, n = self.arrays, int(self.registers["rows"][0])
         more = n + self._room
-        asked = [wider(column, n + more) for column in w.asked[:-1]]
-        coin = longer(w.asked.coin, n, more)
         self.arrays = w._replace(
             rows=Rows(*(longer(column, n, more) for column in w.rows)),
-            asked=Asked._make([*asked, coin]),
+            asked=Asked(*(longer(column, n, more) for column in w.asked)),
             drawn=Drawn(*(wider(one, n + more) for one in w.drawn)),
         )
 

@@ -113,10 +113,11 @@ class Clients(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What the decision of a row compares, where it is taken in the loop, (scores, rows) but for the coin, as
-    in `sim.policy.decision`.
+    """What the decision of a row compares, where it is taken in the loop, as in `sim.policy.decision`.
 
-    threshold: of a fixed price; a price that remembers sets its own. coin: of exploration.
+    value: (rows, scores), as one decision looks at all of them; the others (rows,). low, high: of the first;
+    of several each is fixed. threshold: of a fixed price; a price that remembers sets its own. coin: of
+    exploration.
     """
 
     value: Floats
@@ -131,8 +132,8 @@ class Requests(NamedTuple):
 
     member: per client its place here, -1: not in a closed loop; base: per member the number k of its first.
     think_s, coin: per member and request; uplink_s, downlink_s, service_factor: so for each
-    way to an option. sample: once for each phase of the traffic; value, low, high, threshold: for each score
-    and case, a phase and a version of the rejectors; score: for each case.
+    way to an option. sample: once for each phase of the traffic; score, low, high, threshold: for each case,
+    a phase and a version of the rejectors; value: (cases, scores), as of `Asked`.
     phase_at_s: (groups, phases), inf where there are fewer; case_of: per version its number among the cases.
     """
 

@@ -26,7 +26,8 @@ _NOTHING: Any = (
     np.zeros(0),
     np.zeros(0, dtype=np.int32),
     np.zeros(0, dtype=np.float32),
-    *(np.zeros((0, 0)) for _ in range(4)),
+    np.zeros((0, 0)),
+    *(np.zeros(0) for _ in range(3)),
     np.zeros((0, 0)),
     np.zeros(0, dtype=np.int64),
 )
@@ -81,7 +82,8 @@ class RequestsAhead:
             np.zeros(own),
             np.zeros(every, dtype=np.int32),
             np.zeros(every, dtype=np.float32),
-            *(np.zeros((scores, every)) for _ in range(4)),
+            np.zeros((every, scores)),
+            *(np.zeros(every) for _ in range(3)),
             phase_at_s,
             case_of,
         )
@@ -134,14 +136,14 @@ class RequestsAhead:
             write(to.sample, sample, phase)
             for version in self._versions[g]:
                 one = np.full(len(client), version, dtype=np.int32)
-                found = ask(parameters, learning, g, request_id, client, sample, one)
+                found, scores = ask(parameters, learning, g, request_id, client, sample, one)
                 case = phase * versions + int(to.case_of[version])
-                best = found[0].score if len(found) == 1 else np.max([o.score for o in found], 0)
-                write(to.score, best, case)
-                for row, price in enumerate(found):
-                    columns = (to.value, to.low, to.high, to.threshold)
-                    for column, values in zip(columns, price.columns(), strict=True):
-                        write(column[row], values, case)
+                write(to.score, found.score, case)
+                write(to.low, found.low, case)
+                write(to.high, found.high, case)
+                write(to.threshold, found.threshold, case)
+                for place, values in enumerate(scores.T):
+                    write(to.value[:, place], values, case)
 
 
 def _held(parameters: Parameters, learning: Learning, g: int, begin: float, end: float) -> set[int]:

@@ -103,13 +103,13 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
     )
     case = case * every + place
     rows.score[row] = requests.score[case]
-    for one in range(len(requests.value)):
-        asked.value[one, row], asked.low[one, row], asked.high[one, row], asked.threshold[one, row] = (
-            requests.value[one, case],
-            requests.low[one, case],
-            requests.high[one, case],
-            requests.threshold[one, case],
-        )
+    for one in range(requests.value.shape[1]):
+        asked.value[row, one] = requests.value[case, one]
+    asked.low[row], asked.high[row], asked.threshold[row] = (
+        requests.low[case],
+        requests.high[case],
+        requests.threshold[case],
+    )
     asked.coin[row] = requests.coin[place]
     if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes:
         for one in range(w.constants.ways):

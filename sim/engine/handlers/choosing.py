@@ -19,17 +19,32 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
     before asked, -1: it is the first.
 
     Where all that would do have obstacles, the first of them, whose obstacle is then what happens. A policy
-    that names an option names the first attempt's.
+    that names an option names the first attempt's. Where two are drawn and one of them is free, and not the
+    one that failed, nobody looks at the others, which stand behind these.
     """
+    group = w.clients.group[w.rows.client[row]]
+    options, worth = w.groups.options[group], w.rows.worth[row]
+    if failed >= 0 and w.groups.names_options[group]:
+        worth = (1 << options) - 1
+    drawn = two_drawn(w, row, attempt, options) if w.groups.draws_options[group] else 0
+    if worth & drawn != 0:
+        found, is_settled = first_among(w, now, row, attempt, worth & drawn, failed, drawn)
+        if is_settled:
+            return found
+    found, _ = first_among(w, now, row, attempt, worth, failed, drawn)
+    return found
+
+
+@handler
+def first_among(
+    w: Any, now: Any, row: Any, attempt: Any, worth: Any, failed: Any, drawn: Any
+) -> tuple[Any, Any]:
+    """Of the options that `worth` has a bit of, the one to ask, and whether it is free and has not failed."""
     client = w.rows.client[row]
     group = w.clients.group[client]
     first, options = w.groups.first_option[group], w.groups.options[group]
     found, found_at, is_free, is_last = 0, 0.0, False, False
     has_any = False
-    worth = w.rows.worth[row]
-    if failed >= 0 and w.groups.names_options[group]:
-        worth = (1 << options) - 1
-    drawn = two_drawn(w, row, attempt, options) if w.groups.draws_options[group] else 0
     for option in range(options):
         if worth & (1 << option) == 0:
             continue
@@ -42,7 +57,7 @@ def choose(w: Any, now: Any, row: Any, attempt: Any, failed: Any) -> Any:
             is_before = free
         if not has_any or is_before:
             found, found_at, is_free, is_last, has_any = option, at, free, last, True
-    return found
+    return found, is_free and not is_last
 
 
 @handler
@@ -76,7 +91,7 @@ def candidate(w: Any, now: Any, row: Any, attempt: Any, group: Any, option: Any,
         whole_number(attempt),
         whole_number(option),
         whole_number(w.groups.options[group]),
-        real_number(w.asked.value[option if w.groups.scores[group] > 1 else 0, row]),
+        real_number(w.asked.value[row, option if w.groups.scores[group] > 1 else 0]),
         real_number(w.options.c_e[place]),
         whole_number(backlog),
         whole_number(turn),

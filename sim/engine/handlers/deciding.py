@@ -28,7 +28,7 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
     rows, asked = w.rows, w.asked
     client = rows.client[row]
     group = w.clients.group[client]
-    price, threshold = w.groups.price[group], asked.threshold[0, row]
+    price, threshold = w.groups.price[group], asked.threshold[row]
     if w.groups.names_options[group]:
         tell_scores(w, row, group, client)
     if price >= 0:
@@ -43,10 +43,14 @@ def decide_now(w: Any, now: Any, row: Any) -> Any:
         rows.worth[row] = (1 << w.groups.options[group]) - 1
     if w.groups.names_options[group] and memory_of(w, client)[0] >= 0:
         rows.worth[row] = 1 << whole_number(memory_of(w, client)[0])
+    value = asked.value[row, best]
+    low, high = asked.low[row], asked.high[row]
+    if scores > 1:
+        low = high = value
     is_sent, chance = _decide(
-        asked.value[best, row],
-        asked.low[best, row],
-        asked.high[best, row],
+        value,
+        low,
+        high,
         threshold,
         asked.coin[row],
         w.groups.exploration[group],
@@ -65,7 +69,7 @@ def best_of_several(w: Any, row: Any, scores: Any) -> Any:
     """The largest of a row's scores, of equals the first."""
     best = 0
     for one in range(1, scores):
-        if w.asked.value[one, row] > w.asked.value[best, row]:
+        if w.asked.value[row, one] > w.asked.value[row, best]:
             best = one
     return best
 
@@ -76,7 +80,7 @@ def worth_asking(w: Any, row: Any, scores: Any, best: Any, threshold: Any) -> An
     when a client explores."""
     found = 0
     for one in range(scores):
-        if w.asked.value[one, row] > threshold:
+        if w.asked.value[row, one] > threshold:
             found |= 1 << one
     return found if found != 0 else 1 << best
 
@@ -88,7 +92,7 @@ def tell_scores(w: Any, row: Any, group: Any, client: Any) -> Any:
     memory = memory_of(w, client)
     memory[0] = -1.0
     for option in range(w.groups.options[group]):
-        memory[1 + option] = w.asked.value[option if w.groups.scores[group] > 1 else 0, row]
+        memory[1 + option] = w.asked.value[row, option if w.groups.scores[group] > 1 else 0]
 
 
 @handler
