@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from live.calibration import Calibrated
     from live.playing import Served
     from sim.scenario import Scenario
+    from sim.scenario.schema.fleet import Link
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -161,9 +162,23 @@ def measured(plan: Scenario, served: Served) -> Calibrated:
 
 
 def with_measured(plan: Scenario, found: Calibrated) -> Scenario:
-    """The scenario with the measured service, under the same name and seed."""
+    """The scenario with the measured service and ways, under the same name and seed. Links whose latency is
+    drawn stay as they are."""
     service = plan.one_server.service.model_copy(update=found.changes())
-    return plan.model_copy(update={"server": plan.one_server.model_copy(update={"service": service})})
+
+    def slower(link: Link | None) -> Link | None:
+        if link is None or not isinstance(link.latency, float):
+            return link
+        return link.model_copy(update={"latency": link.latency + found.each_way_s})
+
+    fleet = []
+    for group in plan.fleet:
+        options = group.options and tuple(
+            option.model_copy(update={"link": slower(option.link)}) for option in group.options
+        )
+        fleet.append(group.model_copy(update={"link": slower(group.link), "options": options}))
+    server = plan.one_server.model_copy(update={"service": service})
+    return plan.model_copy(update={"server": server, "fleet": tuple(fleet)})
 
 
 def provenance(served: Served) -> list[str]:

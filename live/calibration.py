@@ -22,8 +22,8 @@ WAITED_S = 30.0  # wall time for one burst
 class Calibrated(NamedTuple):
     """Seconds of the run. base_s, per_item_s: of a batch of n, least squares through the medians.
     turnaround_s: from the end of a batch to the start of the next that waits; dispatch_s, return_s: from
-    asking to the start of service, and from its end to hearing of it; medians. sizes: (size, measured median,
-    as drawn) of each."""
+    asking to being in the queue (before Ray Serve to the start of service, as its queue does not tell), and
+    from the end of service to hearing of it; medians. sizes: (size, measured median, as drawn) of each."""
 
     base_s: float
     per_item_s: float
@@ -35,6 +35,11 @@ class Calibrated(NamedTuple):
     def changes(self) -> dict[str, float]:
         """Of the scenario's service: a replica is taken from the start of a batch to that of the next."""
         return {"base_s": self.base_s + self.turnaround_s, "per_item_s": self.per_item_s}
+
+    @property
+    def each_way_s(self) -> float:
+        """What a message takes longer than the scenario's link says, on average over there and back."""
+        return max(0.0, (self.dispatch_s + self.return_s) / 2)
 
 
 def calibrate(path: LivePath) -> Calibrated:
@@ -67,7 +72,7 @@ class _Measuring:
                     found.setdefault(word.batch_size, []).append(word.finished_s - word.started_s)
                     back.append(came - word.finished_s)
                 if size == server.max_batch:  # others wait for their batch to fill
-                    dispatch.append(min(word.started_s for _, word in words) - left)
+                    dispatch.append(min(_in_queue(word) for _, word in words) - left)
             _, words = await self._burst(3 * server.replicas * server.max_batch)
             between += _gaps([word for _, word in words])
         sizes = [(n, float(np.median(times)), scale[n]) for n, times in sorted(found.items())]
@@ -93,6 +98,10 @@ class _Measuring:
                 raise BadInput(f"the server answered {len(self._heard)} of {size} within {WAITED_S:g} s")
             await asyncio.sleep(0.001)
         return left, [one for one in self._heard if one[1].what == "answered"]
+
+
+def _in_queue(word: Word) -> float:
+    return word.started_s if math.isnan(word.came_s) else word.came_s
 
 
 def _gaps(words: list[Word]) -> list[float]:

@@ -4,7 +4,7 @@ Needs the standard library alone.
 
 Lines of JSON. In: the terms; then ["law", {...}], ["model", folder], ["usable", replicas],
 ["ask", attempt, factor, work, sample, due]. Out: ["usable", replicas] when these are there,
-["word", attempt, what, started, ended, replica, batch_size, label, waiting].
+["word", attempt, what, started, ended, replica, batch_size, label, came, waiting].
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Replica:
 
     def __init__(self, index: int) -> None:
         self.index, self.batch = index, list[list[Any]]()
-        self.began = 0.0  # the batch, at the front
+        self.began = 0.0  # when the batch left the queue
         self.process: asyncio.subprocess.Process | None = None
         self.coming: asyncio.Task[None] | None = None  # another process of it,
         self.begun: asyncio.subprocess.Process | None = None  # which is not ready yet
@@ -113,7 +113,7 @@ class Front:
             replica.process.stdin.write(json.dumps(order).encode() + b"\n")
 
     def _say(self, attempt: int, what: str, *told: Any) -> None:
-        rest = told or (None, None, -1, 0, None)
+        rest = told or (None, None, -1, 0, None, None)
         self.send(["word", attempt, what, *rest, len(self._waiting)])
 
     def send(self, line: list[Any]) -> None:
@@ -160,7 +160,7 @@ class Front:
         assert process.stdout is not None
         replica.begun = process
         if not await process.stdout.readline():
-            return  # it has ended, and says why by itself
+            raise SystemExit(1)  # it says by itself why it has ended; without it there is no such server
         replica.process, replica.begun = process, None
         self._reading[replica.index] = asyncio.create_task(self._read(replica, process))
         self.serve()
@@ -170,10 +170,10 @@ class Front:
         while line := await process.stdout.readline():
             if not line.endswith(b"\n"):
                 break
-            started, ended, labels = json.loads(line)
-            batch, replica.batch = replica.batch, []
+            ended, labels = json.loads(line)
+            batch, replica.batch, started = replica.batch, [], replica.began
             for asked, label in zip(batch, labels or [None] * len(batch), strict=True):
-                self._say(asked[0], "answered", started, ended, replica.index, len(batch), label)
+                self._say(asked[0], "answered", started, ended, replica.index, len(batch), label, asked[5])
             self.serve()
         if replica.process is process:  # nobody stopped it
             self._forget(replica)
@@ -191,7 +191,7 @@ class Front:
         replica.process = None
         batch, replica.batch = replica.batch, []
         for asked in batch:
-            self._say(asked[0], "lost", replica.began, None, replica.index, len(batch), None)
+            self._say(asked[0], "lost", replica.began, None, replica.index, len(batch), None, asked[5])
 
     async def end(self) -> None:
         for replica in self._replicas:

@@ -21,6 +21,7 @@ from sim.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[1]
 COME_UP_S = 20.0  # wall time for the processes to be there
+LOAD_S = 60.0  # for replicas to have loaded a model
 GO_DOWN_S = 0.5  # wall time for them to end by themselves
 
 
@@ -45,7 +46,7 @@ class Processes:
             async with asyncio.timeout(COME_UP_S):
                 await self._start()
                 await self.set_usable(self._terms.replicas)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             raise BadInput(f"--server {self.name}: did not come up within {COME_UP_S:g} s") from None
 
     async def _start(self) -> None:
@@ -77,10 +78,12 @@ class Processes:
         """Replicas answer by it from now on, and are there again."""
         self._law = self._law._replace(model=str(folder))
         try:
-            async with asyncio.timeout(COME_UP_S):
+            async with asyncio.timeout(LOAD_S):
                 await self._change(["model", str(folder)])
+        except ConnectionError:
+            raise BadInput("--service model: replicas could not load it") from None
         except TimeoutError:
-            raise BadInput(f"--service model: replicas did not load it within {COME_UP_S:g} s") from None
+            raise BadInput(f"--service model: replicas did not load it within {LOAD_S:g} s") from None
 
     def ask(self, ask: Ask) -> None:
         due = self._time.monotonic(ask.deadline_s) if math.isfinite(ask.deadline_s) else None
@@ -102,11 +105,13 @@ class Processes:
         while line := await source.readline():
             what, *told = json.loads(line)
             if what == "word":
-                attempt, what, started, ended, replica, size, label, waiting = told
-                begun, over = (math.nan if t is None else at(t) for t in (started, ended))
-                self.hear(Word(attempt, what, begun, over, replica, size, label, waiting))
-            elif self._changing is not None:
+                attempt, what, started, ended, replica, size, label, queued, waiting = told
+                came, begun, over = (math.nan if t is None else at(t) for t in (queued, started, ended))
+                self.hear(Word(attempt, what, begun, over, replica, size, label, came, waiting))
+            elif self._changing is not None and not self._changing.done():
                 self._changing.set_result(told[0])
+        if self._changing is not None and not self._changing.done():  # it has ended
+            self._changing.set_exception(ConnectionError("the server has ended"))
 
     def is_there(self) -> bool:
         """Whether it still listens."""

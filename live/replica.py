@@ -1,4 +1,4 @@
-"""A replica as a process: reads how long to be busy, or what to answer, does so, and says from when to when.
+"""A replica as a process: reads how long to be busy, or what to answer, does so, and says until when.
 It ends with whoever started it: its input is closed then. Without a model it needs no package."""
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from pathlib import Path
 
 
 def main() -> None:
-    """A line in, `live.service.Law.order`; a line out, [began, ended, labels], monotonic instants; the first
-    line out: it is ready. The folder of a model, if there is one, is the only word of the command."""
+    """A line in, `live.service.Law.order`; a line out, [ended, labels], a monotonic instant; the first line
+    out: it is ready. The folder of a model, if there is one, is the only word of the command."""
     answer = None
     for folder in sys.argv[1:]:
         from agents.server.runnable import runnable  # noqa: PLC0415  (torch takes seconds)
 
-        answer = runnable(Path(folder))
+        try:
+            answer = runnable(Path(folder))
+        except Exception as error:
+            raise SystemExit(f"a replica could not load its model: {error}") from None
     print("ready", flush=True)
     for line in sys.stdin:
-        began = time.monotonic()
         labels = busy(answer, *json.loads(line))
-        print(json.dumps([began, time.monotonic(), labels]), flush=True)
+        print(json.dumps([time.monotonic(), labels]), flush=True)
 
 
 def busy(

@@ -209,7 +209,7 @@ class Serve:
     def _say(self, ask: Ask, what: str, *told: Any) -> None:
         started, ended, replica, size, label = told or (None, None, -1, 0, None)
         begun, over = (math.nan if t is None else self._time.at(t) for t in (started, ended))
-        self.hear(Word(ask.attempt, what, begun, over, replica, size, label, len(self._asked)))
+        self.hear(Word(ask.attempt, what, begun, over, replica, size, label, math.nan, len(self._asked)))
 
     async def set_usable(self, replicas: int) -> None:
         """Kills those of the highest places; Serve starts others, which wait until there is one."""

@@ -39,7 +39,8 @@ class Ask(NamedTuple):
 
 class Word(NamedTuple):
     """What the server says of an attempt, exactly once: a key of `WORDS`. Instants of the run; NaN: there is
-    none. label: the answer, where a model was asked for it. waiting: how many waited as it was said."""
+    none. label: the answer, where a model was asked for it. came_s: when it joined the queue, where that is
+    known; until then it was on its way. waiting: how many waited as it was said."""
 
     attempt: int
     what: str
@@ -48,6 +49,7 @@ class Word(NamedTuple):
     replica: int = -1
     batch_size: int = 0
     label: int | None = None
+    came_s: float = float("nan")
     waiting: int = -1
 
 
@@ -221,6 +223,10 @@ class _InRealTime(Playing):
             return reached
         if word.replica >= 0:
             started = min(max(word.started_s, reached), now)
+            if word.came_s > reached:
+                came = min(word.came_s, started)
+                s.area -= came - reached
+                sends.reached[send] = came
             sends.started[send] = started
             sends.replica[send], sends.batch_size[send] = word.replica, word.batch_size
         if cause == 0:

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.reports.fidelity import compared, numbers_of, shown
-from benchmarks import fidelity as grid
 from commands import main
 from commands.fidelity import with_measured
 from live.calibration import Calibrated
@@ -50,21 +49,20 @@ def test_what_has_no_value_in_some_run_is_not_compared():
     assert shown(rows[-1])[1:] == ("3", *["-"] * 5)
 
 
-def test_calibration_moves_the_service_alone():
-    plan = read(ROOT / "scenarios/smoke.yaml")
+def test_calibration_moves_the_service_and_the_ways_of_fixed_latency_alone():
+    plan = read(ROOT / "scenarios/smoke.yaml", ["fleet.0.link.latency=0.02"])
     fitted = with_measured(plan, Calibrated(0.06, 0.03, 0.01, 0.002, 0.003, []))
     assert fitted.server.service.base_s == pytest.approx(0.07)
     assert fitted.server.service.per_item_s == 0.03
-    same = {"server": fitted.server.model_copy(update={"service": plan.server.service})}
-    assert fitted.model_copy(update=same) == plan
-
-
-def test_the_grid_s_cells_are_scenarios(tmp_path):
-    for number, cell in enumerate(grid.cells()):
-        path = tmp_path / f"{number}.json"
-        path.write_text(json.dumps(grid.scenario(*cell)))
-        assert read(path).horizon_s > grid.PERIOD[1]
-    assert number == 35
+    assert fitted.fleet[0].link.latency == pytest.approx(0.0225)
+    service = fitted.server.model_copy(update={"service": plan.server.service})
+    assert fitted.model_copy(update={"server": service, "fleet": plan.fleet}) == plan
+    ways = [group.link.model_copy(update={"latency": 0.0}) for group in fitted.fleet]
+    assert ways == [group.link.model_copy(update={"latency": 0.0}) for group in plan.fleet]
+    drawn = read(
+        ROOT / "scenarios/smoke.yaml", ['fleet.0.link.latency={"kind": "exponential", "mean_s": 0.1}']
+    )
+    assert with_measured(drawn, Calibrated(0.06, 0.03, 0.01, 0.002, 0.003, [])).fleet == drawn.fleet
 
 
 def call(monkeypatch, *words: object) -> int:

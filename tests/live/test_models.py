@@ -105,3 +105,13 @@ def test_a_model_that_the_run_does_not_train_is_not_run(server):
     require_playable(given)
     with pytest.raises(BadInput, match=r"^--service model: needs a server.model that the run trains"):
         require_playable(given, asks_model=True)
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_is_told_in_one_line(tmp_path):
+    plan = plan_of()
+    with (
+        pytest.raises(BadInput, match=r"^--service model: replicas could not load it$"),
+        live_path(plan, MODEL, lambda _word: None, lambda: False) as path,
+    ):
+        path.loop.run_until_complete(path.real.take_model(tmp_path))  # an empty folder

@@ -110,6 +110,8 @@ def test_it_may_be_started_where_an_event_loop_runs():
 def test_who_is_answered_was_served_by_a_replica_in_a_batch_that_fits():
     chunk, _ = played(small())
     answered = chunk.requests.to_pandas().query("outcome == 'remote'")
+    assert (answered.reached_at_s > answered.sent_at_s).all()  # no link, but a way to the queue's process
+    assert (answered.reached_at_s <= answered.started_at_s).all()
     assert len(answered) > 0.9 * len(chunk.requests)
     assert set(answered.replica) == {0, 1}
     assert answered.batch_size.between(1, 4).all()
