@@ -1,9 +1,9 @@
-"""The grid of docs/fidelity.md: loads, faults and retries, simulated and played for real, five times each.
+"""The grids of docs/fidelity.md: loads, faults and retries, simulated and played for real, five times each.
 
-python -m benchmarks.fidelity          half an hour: docs/tables/fidelity.parquet, and the table
-python -m benchmarks.fidelity --table  the table again, from the committed rows
+python -m benchmarks.fidelity                  half an hour: docs/tables/fidelity_*.parquet, and the tables
+python -m benchmarks.fidelity --grid computed  one of them: real models, a quarter of an hour
+python -m benchmarks.fidelity --table          the tables again, from the committed rows
 
-Service is slept, so that the machine is not what limits it; the real runs of a cell are played side by side.
 Runs that lie in the folder are not made again, so a grid that broke off goes on.
 """
 
@@ -13,10 +13,8 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
-from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,33 +23,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.figures.fidelity import fidelity_figure
+from analysis.figures.style import to_png
 from analysis.reports.fidelity import numbers_of
+from analysis.run_folder.run import load_run
+from analysis.run_folder.traffic import traffic_of
+from benchmarks.fidelity_grids import GRIDS, SLEPT, Cell, Grid
 from commands.fidelity import measured, play, play_live, with_measured
 from commands.interrupts import CtrlC
 from commands.progress import Quiet
 from live.calibration import Calibrated
-from live.playing import Served
 from sim.scenario import Scenario, read
 
 ROOT = Path(__file__).resolve().parents[1]
-ROWS, PAGE = ROOT / "docs/tables/fidelity.parquet", ROOT / "docs/fidelity.md"
-BASE_S, PER_ITEM_S, MAX_BATCH, REPLICAS, CLIENTS = 0.1, 0.04, 4, 2, 40
-FULL_HZ = REPLICAS * MAX_BATCH / (BASE_S + PER_ITEM_S * MAX_BATCH)
-SPEED = 2.0
-LOADS = (0.5, 0.8, 0.95, 1.2)
-PERIOD = (10, 30)
-WHEN = {"kind": "intervals", "at": [PERIOD]}
-FAULTS: dict[str, list[dict[str, Any]]] = {
-    "none": [],
-    "one replica": [{"when": WHEN, "target": {"kind": "replicas", "count": 1}}],
-    "total": [{"when": WHEN}],
-}
-PATIENT = {"attempts": 3, "backoff_s": 0.2, "factor": 2.0, "jitter": "full"}
-RETRIES: dict[str, dict[str, Any] | None] = {
-    "none": None,
-    "with allowance": PATIENT | {"allowance": 0.2},
-    "without": PATIENT,
-}
+TABLES, PAGE = ROOT / "docs/tables", ROOT / "docs/fidelity.md"
+FIGURE = ROOT / "docs/figures/fidelity_outage.png"
+SHOWN_CELL: Cell = (0.8, "total", "with allowance")  # of the slept grid, in the page's figure
 LAG = "lag p95, s"
 SIMULATED = ("as written", "calibrated")
 SHOWN = {
@@ -61,60 +48,33 @@ SHOWN = {
     "backlog: mean waiting": "backlog",
     "recovery of the service after outage 1, s": "recovery",
 }
+UNITS = {"goodput": "", "recovery": " s"}  # of the others percent of the real mean
+SCALES = {"goodput": 100.0, "recovery": 1.0}
+GOALS = {
+    "p50 of answers by the server, s": (2.0, "p50 within 2% in"),
+    "p95 of answers by the server, s": (5.0, "p95 within 5% in"),
+    "goodput: served in time, share": (1.0, "goodput within a point in"),
+    "backlog: mean waiting": (5.0, "the backlog within 5% in"),
+    "recovery of the service after outage 1, s": (1.0, "recovery within a second in"),
+}
 
 
-def scenario(load: float, fault: str, retry: str) -> dict[str, Any]:
-    """A cell of the grid: everything is sent, so the load is what arrives."""
-    group = {
-        "group": "devices",
-        "clients": CLIENTS,
-        "model": {"family": "linear", "train_samples": 100, "epochs": 5},
-        "arrivals": {"process": {"kind": "poisson", "rate_hz": load * FULL_HZ / CLIENTS}},
-        "device": {"inference_s": 0.02},
-        "link": {"latency": 0.02},
-        "policy": {"score": "random", "price": {"kind": "always_remote"}},
-        "deadline_s": 6.0,
-        "timeout_s": 2.0,
-        "retry": RETRIES[retry],
-    }
-    server = {
-        "replicas": REPLICAS,
-        "max_batch": MAX_BATCH,
-        "batch_wait_s": 0.02,
-        "queue_limit": 64,
-        "service": {"kind": "affine", "base_s": BASE_S, "per_item_s": PER_ITEM_S},
-        "outages": FAULTS[fault],
-    }
-    training = {"pretrain": {"epochs": 1}}
-    return {
-        "name": "fidelity",
-        "seed": 3,
-        "horizon_s": 60,
-        "warm_up_s": 4,
-        "costs": {"c_e": 0.1, "c_1": 1.0},
-        "fleet": [group],
-        "server": server,
-        "training": training,
-    }
+def rows_of(grid: Grid) -> Path:
+    """The committed rows."""
+    return TABLES / f"fidelity_{grid.name}.parquet"
 
 
-def cells() -> Iterator[tuple[float, str, str]]:
-    """(load, fault, retry) of each cell."""
-    return product(LOADS, FAULTS, RETRIES)
-
-
-def played(cell: tuple[float, str, str], source: str, out: Path, server: str) -> dict[str, float | None]:
+def played(grid: str, cell: Cell, source: str, out: Path) -> dict[str, float | None]:
     """The numbers of one run of a cell. source: one of `SIMULATED`, or a real run."""
-
-    plan, folder = _plan(cell, out), out / f"{cell[0]}-{cell[1]}-{cell[2]}-{source}".replace(" ", "_")
-    if (folder / "summary.json").exists():
-        pass
-    elif source in SIMULATED:
-        if source == "calibrated":
-            plan = with_measured(plan, _calibrated(out))
-        play(plan, folder, Quiet(), CtrlC())
-    else:
-        play_live(plan, Served(server, speed=SPEED), folder, Quiet(), CtrlC())
+    asked, folder = GRIDS[grid], out / f"{cell[0]}-{cell[1]}-{cell[2]}-{source}".replace(" ", "_")
+    if not (folder / "summary.json").exists():
+        found = _calibrated(out)
+        plan = _plan(asked.scenario(cell, found), out)
+        if source in SIMULATED:
+            plan = with_measured(plan, found) if source == "calibrated" else plan
+            play(plan, folder, Quiet(), CtrlC())
+        else:
+            play_live(plan, asked.served, folder, Quiet(), CtrlC())
     return numbers(folder)
 
 
@@ -125,31 +85,29 @@ def numbers(folder: Path) -> dict[str, float | None]:
     return found | ({LAG: json.loads(live.read_text())["lag_s"]["p95"]} if live.exists() else {})
 
 
-def _plan(cell: tuple[float, str, str], out: Path) -> Scenario:
-
+def _plan(scenario: dict[str, Any], out: Path) -> Scenario:
     path = out / f"{os.getpid()}.json"  # JSON is YAML
-    path.write_text(json.dumps(scenario(*cell)))
+    path.write_text(json.dumps(scenario))
     return read(path)
 
 
 def _calibrated(out: Path) -> Calibrated:
-
     return Calibrated(**json.loads((out / "calibrated.json").read_text()))
 
 
-def play_grid(repeats: int, out: Path, server: str) -> pd.DataFrame:
+def play_grid(grid: Grid, repeats: int, out: Path) -> pd.DataFrame:
     """A row for each cell, source and number; the real runs first, while nothing else disturbs them."""
-
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "calibrated.json").exists():
-        found = measured(_plan((LOADS[0], "none", "none"), out), Served(server, speed=SPEED))
+        first = next(grid.cells())
+        found = measured(_plan(grid.scenario(first, None), out), grid.served)
         (out / "calibrated.json").write_text(json.dumps(found._asdict()))
     rows: list[dict[str, Any]] = []
     real = [f"real {number}" for number in range(1, repeats + 1)]
-    with ProcessPoolExecutor(repeats, mp_context=get_context("spawn")) as workers:
+    with ProcessPoolExecutor(min(grid.at_once, repeats), mp_context=get_context("spawn")) as workers:
         for sources in (real, SIMULATED):
-            for cell in cells():
-                jobs = [(one, workers.submit(played, cell, one, out, server)) for one in sources]
+            for cell in grid.cells():
+                jobs = [(one, workers.submit(played, grid.name, cell, one, out)) for one in sources]
                 for source, job in jobs:
                     names = dict(zip(("load", "fault", "retry"), cell, strict=True))
                     rows += [
@@ -160,14 +118,13 @@ def play_grid(repeats: int, out: Path, server: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def about(server: str, out: Path) -> dict[str, str]:
+def about(grid: Grid, out: Path) -> dict[str, str]:
     """Where the rows come from, kept in the file."""
-    packages = ("numpy", "simpy", "ray")
+    packages = ("numpy", "simpy", "torch")
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version(name)}" for name in packages),
-        "server": server,
-        "speed": str(SPEED),
+        "server": f"{grid.served.server}, service {grid.served.service}, speed {grid.served.speed:g}",
         "load of the machine": " ".join(f"{one:.1f}" for one in os.getloadavg()),
         "calibrated": json.dumps(_calibrated(out)._asdict()),
     }
@@ -189,38 +146,65 @@ def table(rows: pd.DataFrame) -> str:
 
 
 def _difference(of_number: pd.DataFrame, number: str) -> str:
+    found, unit = _apart(of_number, number), UNITS.get(SHOWN[number], "%")
+    return "-" if found is None else f"{found[0]:+.1f}{unit} ±{found[1]:.1f}"
+
+
+def _apart(of_number: pd.DataFrame, number: str) -> tuple[float, float] | None:
+    """The difference and half the span, in the number's unit; None where a run has no such number."""
     values = of_number.set_index("source")["value"]
     if values.empty or values.isna().any():
-        return "-"
+        return None
     real = values[values.index.str.startswith("real")]
-    by, unit = 100.0 / max(abs(real.mean()), 1e-9), "%"
-    if number.startswith("goodput"):
-        by, unit = 100.0, ""
-    elif number.startswith("recovery"):
-        by, unit = 1.0, " s"
-    difference, half_span = (values["calibrated"] - real.mean()) * by, (real.max() - real.min()) / 2 * by
-    return f"{difference:+.1f}{unit} ±{half_span:.1f}"
+    by = SCALES[SHOWN[number]] if SHOWN[number] in SCALES else 100.0 / max(abs(real.mean()), 1e-9)
+    return (values["calibrated"] - real.mean()) * by, (real.max() - real.min()) / 2 * by
+
+
+def goals(rows: pd.DataFrame) -> str:
+    """Of how many cells each number lies as near as was aimed at, or among the real runs, in words."""
+    told = []
+    for number, (most, words) in GOALS.items():
+        found = [
+            _apart(of_cell[of_cell["number"] == number], number)
+            for _, of_cell in rows.groupby(["load", "fault", "retry"], sort=False)
+        ]
+        known = [one for one in found if one is not None]
+        near = sum(abs(difference) <= most for difference, _ in known)
+        among = sum(most < abs(difference) <= span for difference, span in known)
+        told.append(f"{words} {near} of {len(known)}{f' (+{among})' if among else ''}")
+    return f"As near as aimed at, +: farther, but within half of what real runs span: {'; '.join(told)}.\n"
+
+
+def picture(out: Path, repeats: int) -> None:
+    """The page's figure, from the runs of a cell."""
+    begin, sources = "-".join(map(str, SHOWN_CELL)), [f"real {number}" for number in range(1, repeats + 1)]
+    calibrated, *real = (
+        traffic_of(load_run(out / f"{begin}-{source}".replace(" ", "_")))
+        for source in (SIMULATED[1], *sources)
+    )
+    FIGURE.write_bytes(to_png(fidelity_figure({SIMULATED[1]: calibrated}, real), dpi=150))
 
 
 def main() -> None:
-    """Plays the grid, or reads it; the table goes into the page and to stdout."""
+    """Plays the grids, or reads them; the tables go into the page and to stdout."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     asked.add_argument("--table", action="store_true")
+    asked.add_argument("--grid", choices=tuple(GRIDS), action="append")
     asked.add_argument("--repeats", type=int, default=5)
-    asked.add_argument("--server", choices=("processes", "serve"), default="processes")
     asked.add_argument("--out", type=Path, default=Path("runs/fidelity"))
     given = asked.parse_args()
-    if not given.table:
-        rows = play_grid(given.repeats, given.out, given.server)
-        whole = pa.Table.from_pandas(rows, preserve_index=False)
-        pq.write_table(
-            whole.replace_schema_metadata(about(given.server, given.out)), ROWS, compression="zstd"
-        )
-    found = table(pd.read_parquet(ROWS))
-    begin, end = "<!-- grid -->\n\n", "\n<!-- grid -->"
-    before, after = PAGE.read_text().split(begin, 1)[0], PAGE.read_text().rsplit(end, 1)[1]
-    PAGE.write_text(before + begin + found + end + after)
-    print(found, end="")
+    for grid in (GRIDS[name] for name in given.grid or GRIDS):
+        if not given.table:
+            out = given.out / grid.name
+            whole = pa.Table.from_pandas(play_grid(grid, given.repeats, out), preserve_index=False)
+            pq.write_table(whole.replace_schema_metadata(about(grid, out)), rows_of(grid), compression="zstd")
+            if grid is SLEPT:
+                picture(out, given.repeats)
+        rows, mark = pd.read_parquet(rows_of(grid)), f"<!-- {grid.name} -->"
+        found = f"{table(rows)}\n{goals(rows)}"
+        before, _, after = PAGE.read_text().split(mark)
+        PAGE.write_text(f"{before}{mark}\n\n{found}\n{mark}{after}")
+        print(found, end="")
 
 
 if __name__ == "__main__":
