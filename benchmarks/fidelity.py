@@ -3,6 +3,8 @@
 python -m benchmarks.fidelity                  half an hour: docs/tables/fidelity_*.parquet, and the tables
 python -m benchmarks.fidelity --grid computed  one of them: real models, a quarter of an hour
 python -m benchmarks.fidelity --table          the tables again, from the committed rows
+python -m benchmarks.fidelity --grid slept --longer 0.001 0.004
+                                               what such seconds more a batch do to the simulations alone
 
 Runs that lie in the folder are not made again, so a grid that broke off goes on.
 """
@@ -185,15 +187,38 @@ def picture(out: Path, repeats: int) -> None:
     FIGURE.write_bytes(to_png(fidelity_figure({SIMULATED[1]: calibrated}, real), dpi=150))
 
 
+def longer(grid: Grid, seconds: list[float], out: Path) -> None:
+    """Prints the numbers of the calibrated simulations if every batch took so much longer than measured."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = Calibrated(**json.loads(pq.read_schema(rows_of(grid)).metadata[b"calibrated"]))
+    for cell in grid.cells():
+        for more in (0.0, *seconds):
+            measured_so = found._replace(base_s=found.base_s + more)
+            play(
+                with_measured(_plan(grid.scenario(cell, found), out), measured_so),
+                out / "longer",
+                Quiet(),
+                CtrlC(),
+            )
+            told = numbers(out / "longer")
+            print(
+                *cell, f"+{more:g} s:", {short: told.get(name) for name, short in SHOWN.items()}, flush=True
+            )
+
+
 def main() -> None:
     """Plays the grids, or reads them; the tables go into the page and to stdout."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     asked.add_argument("--table", action="store_true")
     asked.add_argument("--grid", choices=tuple(GRIDS), action="append")
+    asked.add_argument("--longer", type=float, nargs="+", metavar="S")
     asked.add_argument("--repeats", type=int, default=5)
     asked.add_argument("--out", type=Path, default=Path("runs/fidelity"))
     given = asked.parse_args()
     for grid in (GRIDS[name] for name in given.grid or GRIDS):
+        if given.longer:
+            longer(grid, given.longer, given.out / grid.name)
+            continue
         if not given.table:
             out = given.out / grid.name
             whole = pa.Table.from_pandas(play_grid(grid, given.repeats, out), preserve_index=False)
