@@ -43,8 +43,8 @@ NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", 
 # Of runs whose clients move between cells: where the client was as it came; "": it does not move.
 CELL = pa.field("cell", NAME)
 
-# Of runs whose devices send several requests together: the request_id of the first of those that its first send
-# left with, and how long it waited for that from its decision; -1 and NaN: it did not leave so.
+# Of runs whose devices send several requests together: the request_id of the first of those that its first
+# send left with, and how long it waited for that from its decision; -1 and NaN: it did not leave so.
 TOGETHER = (pa.field("transmission", pa.int64()), pa.field("held_s", pa.float64()))
 
 # What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.

@@ -116,7 +116,9 @@ def test_obstacles_are_met_as_the_batch_leaves():
 
 @pytest.mark.parametrize(("cut", "outcome"), [((1.5, 2.5), "link_down"), ((2.25, 2.5), "in_flight")])
 def test_a_link_that_is_cut_as_it_leaves_or_on_the_way(cut, outcome):
-    outages = ({"when": {"kind": "intervals", "at": (cut,)}, "target": {"kind": "links", "groups": ("devices",)}},)
+    outages = (
+        {"when": {"kind": "intervals", "at": (cut,)}, "target": {"kind": "links", "groups": ("devices",)}},
+    )
     station = {"outages": outages} | MANY
     story = Story((0.0, 0), (2.0, 0), fleet=batching(2, latency=0.5), server=station)
     assert story["outcome"] == [outcome] * 2
@@ -179,7 +181,7 @@ def test_a_device_decides_them_in_order():
 
 
 def test_in_a_closed_loop_what_is_collected_leaves_with_the_last_that_is_asked():
-    """Of five asked at once two batches of two leave as they are full, and the last one as nothing follows."""
+    """Of five asked at once two batches of two leave as they are full, the last one as nothing follows."""
     device = {"inference_s": 0.5, "batch": {"size": 2}}
     story = Story(fleet=loop(5, device=device), server=MANY)
     first = story["arrived_at_s"][0]

@@ -120,6 +120,4 @@ def together_of(parameters: Parameters) -> dict[str, NDArray[np.int64]]:
     both from the state as it begins. Empty where nobody does."""
     anybody = parameters.most_batched > 0 or parameters.most_at_once > 1
     n = parameters.clients.size if anybody else 0
-    return {
-        name: np.zeros(n, dtype=np.int64) for name in ("held", "first_held", "last_held", "unsettled")
-    }
+    return {name: np.zeros(n, dtype=np.int64) for name in ("held", "first_held", "last_held", "unsettled")}

@@ -44,7 +44,9 @@ class Context:
     ) -> None:
         self._parameters, self._state = fixed.parameters, state
         # What one event may add to the heap, of a server's batch or of what clients send together.
-        self._max_batch = max(one.max_batch for one in fixed.parameters.stations) + 2 * fixed.parameters.most_batched
+        self._max_batch = (
+            max(one.max_batch for one in fixed.parameters.stations) + 2 * fixed.parameters.most_batched
+        )
         parameters, n, servers = fixed.parameters, len(state.sends["row"]), state.stations
         in_service = sum(len(batch) for server in servers for batch in server.batch_of)
         begin, known, rows = stretch.begin, stretch.known, len(state.rows["client"])

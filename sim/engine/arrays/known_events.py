@@ -218,9 +218,7 @@ def _add_under_way(found: _Collected, parameters: Parameters, state: State, firs
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
 
 
-def _held(
-    parameters: Parameters, state: State
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _held(parameters: Parameters, state: State) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The first sends that wait for others, and how long at most."""
     sends, rows = state.sends, state.rows
     held = np.flatnonzero(np.isnan(sends["sent"]) & np.isnan(sends["closed_at"]))

@@ -125,12 +125,7 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
             requests.threshold[one, case],
         )
     asked.coin[row] = requests.coin[place]
-    if (
-        len(w.slow_links.line) > 0
-        or w.constants.options > 1
-        or w.constants.computes
-        or w.constants.batch > 0
-    ):
+    if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes or w.constants.batch > 0:
         for one in range(w.constants.ways):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]

@@ -75,8 +75,8 @@ def first_held(w: Any, client: Any) -> Any:
 
 @handler
 def set_out_together(w: Any, r: Any, now: Any, first: Any, count: Any) -> Any:
-    """So many attempts leave in one transmission, linked behind the first, whose latency all of them take; its
-    link may swallow all of them."""
+    """So many attempts leave in one transmission, linked behind the first, whose latency all of them take;
+    its link may swallow all of them."""
     sends, row = w.sends, w.sends.row[first]
     client = w.rows.client[row]
     longer = slowed(w.slow_links, client, now, 0)

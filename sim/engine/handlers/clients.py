@@ -94,8 +94,8 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
 
 @handler
 def set_off(w: Any, r: Any, now: Any, code: Any, attempt: Any, settled: Any) -> Any:
-    """A first attempt, or the next one, is to leave, unless that is settled otherwise, or a first one waits to
-    be sent with others; gives what is settled, and the attempt that leaves, else -1."""
+    """A first attempt, or the next one, is to leave, unless that is settled otherwise, or a first one waits
+    to be sent with others; gives what is settled, and the attempt that leaves, else -1."""
     sends, row = w.sends, w.sends.row[attempt]
     group = w.clients.group[w.rows.client[row]]
     option = whole_number(sends.option[attempt])

@@ -12,8 +12,8 @@ from sim.world.population import CLIENT_SHIFT
 
 
 class ThinkTimes:
-    """Seconds between a client's last word on request k − 1 and the arrival of its request k; of requests that
-    are made together, `at_once`, before the first of them.
+    """Seconds between a client's last word on request k − 1 and the arrival of its request k; of requests
+    that are made together, `at_once`, before the first of them.
 
     Before request 0 comes what is left of a thought that t = 0 falls into, a uniform share of a
     length-biased one: with a constant think time the clients would else all arrive at once for ever.
