@@ -56,7 +56,7 @@ class TransmissionAudit:
             known = [one for one in members if one.sent < open_since]
             if known:
                 self._recount(name, known)
-        self.members = [tuple(one) for one in found if one.sent >= open_since]
+        self.members = [(*one,) for one in found if one.sent >= open_since]
 
     def _recount(self, name: int, members: list[Member]) -> None:
         g = self._group[name >> CLIENT_SHIFT]

@@ -4,6 +4,7 @@ Parts of `sim.engine.arrays.context`, which keeps them together."""
 from __future__ import annotations
 
 from math import floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +116,7 @@ def held_by_clients(found: Versions) -> VersionsHeld:
     return VersionsHeld(found.first.astype(np.int64, copy=False), found.at_s, found.version)
 
 
-def together_of(parameters: Parameters) -> dict[str, NDArray[np.int64]]:
+def together_of(parameters: Parameters) -> dict[str, Any]:
     """Per client what waits to be sent with others, and what it asked together with others; the walk finds
     both from the state as it begins. Empty where nobody does."""
     anybody = parameters.most_batched > 0 or parameters.most_at_once > 1
