@@ -114,8 +114,7 @@ class Context:
         # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
         is_drawn = parameters.most_options > 1 or parameters.comes_in_loop.any() or parameters.computes.any()
-        is_drawn = bool(is_drawn) or parameters.most_batched > 0
-        if len(fixed.slow_links.line) or is_drawn:
+        if len(fixed.slow_links.line) or is_drawn or parameters.most_batched > 0:
             self.set(attempts_drawn=0)
             self.draw_attempt()
 
