@@ -24,7 +24,7 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
     """A request comes to a device: a client of a closed loop asks (ARRIVE), or one of an open loop has come
     (BEGIN, a row). Gives its first attempt if that is decided at once, else -1."""
     row = arrive(w, r, now, subject) if code == ARRIVE else subject
-    if code == ARRIVE:
+    if code == ARRIVE and w.constants.at_once > 1:
         ask_together(w, r, now, subject)
     client = w.rows.client[row]
     group = w.clients.group[client]

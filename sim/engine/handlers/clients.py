@@ -186,17 +186,24 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
 def think(w: Any, r: Any, now: Any, client: Any) -> Any:
     """A client of a closed loop is done with a request, and once it is with all that it made together it
     thinks before it asks again."""
-    at_once = w.groups.at_once[w.clients.group[client]]
-    if at_once > 1:
-        w.clients.unsettled[client] -= 1
-        if w.clients.unsettled[client] > 0 or w.clients.next_k[client] % at_once != 0:
-            return
+    if w.constants.at_once > 1 and is_waiting(w, client):
+        return
     member, k = w.requests.member[client], w.clients.next_k[client]
     at = now + w.requests.think_s[member * w.constants.requests + k - w.requests.base[member]]
     w.clients.next_at[client] = at
     if at < w.constants.end:
         of_request = rank_of(place(client << CLIENT_SHIFT | k, w.constants.place_bits), 0)
         put(w.events, r, at, KEY_ARRIVAL | of_request, ARRIVE, client)
+
+
+@handler
+def is_waiting(w: Any, client: Any) -> Any:
+    """Whether a client of a closed loop, done with a request, waits for others that it made with it."""
+    at_once = w.groups.at_once[w.clients.group[client]]
+    if at_once == 1:
+        return False
+    w.clients.unsettled[client] -= 1
+    return w.clients.unsettled[client] > 0 or w.clients.next_k[client] % at_once != 0
 
 
 @handler
