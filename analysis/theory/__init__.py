@@ -97,4 +97,4 @@ def what_there_is(run: Run) -> frozenset[str]:
 def _asks_together(group: dict[str, Any]) -> bool:
     """Whether requests of a client come or leave several at a time."""
     process = group["arrivals"]["process"]
-    return bool(group["device"].get("batch")) or process.get("at_once", 1) > 1
+    return bool((group.get("device") or {}).get("batch")) or process.get("at_once", 1) > 1

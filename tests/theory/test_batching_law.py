@@ -1,4 +1,4 @@
-"""How often devices transmit, and how long requests wait for their batch: what Poisson arrivals make of it."""
+"""How often devices transmit, how long requests wait for their batch: what Poisson arrivals promise."""
 
 from __future__ import annotations
 
