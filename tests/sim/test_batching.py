@@ -195,3 +195,34 @@ def test_a_closed_loop_goes_on_though_all_of_a_batch_is_kept_back():
     story = Story(fleet=loop(3, budget=budget, device={"batch": {"size": 3}}), horizon_s=9.0)
     assert set(story["outcome"]) == {"over_budget"}
     assert len(story["outcome"]) >= 9
+
+
+def test_the_wait_counts_from_the_decision():
+    fleet = batching(9) | {"device": {"inference_s": 0.5, "batch": {"size": 9, "wait_s": 2.0}}}
+    story = Story((0.0, 0), (0.0, 0), fleet=fleet, server=MANY)
+    assert story["sent_at_s"] == [2.5, 2.5]
+
+
+def test_a_slow_link_takes_longer_for_latency_and_bytes():
+    """Twice a quarter of a second of latency and two halves of bytes."""
+    link = {"latency": 0.25, "bandwidth_bps": 16_000.0, "payload_bytes": 1000}
+    target = {"kind": "links", "groups": ("devices",)}
+    slow = {"when": {"kind": "intervals", "at": ((0.5, 1.5),)}, "target": target}
+    outages = (slow | {"effect": {"kind": "slowdown", "factor": 2.0}},)
+    story = Story((0.0, 0), (1.0, 0), fleet=batching(2, link=link), server=MANY | {"outages": outages})
+    assert story["reached_at_s"] == [3.5, 3.5]
+
+
+def test_a_batch_takes_the_way_from_the_cell_that_it_leaves():
+    """Decided a second away, it leaves three seconds away, and its answers come back from there."""
+    cells = {"cells": ("up", "down"), "at": ((0.0, "up"), (10.0, "down"))}
+    option = {"option": "it", "server": "server", "latency_in": {"up": 1.0, "down": 3.0}}
+    story = Story((8.0, 0), (11.0, 0), fleet=batching(2, moves=cells, options=(option,)), server=MANY)
+    assert story["cell"] == ["up", "down"]
+    assert story["reached_at_s"] == [14.0, 14.0]
+    assert story["answered_at_s"] == [18.0, 18.0]
+
+
+def test_who_answers_in_no_time_thinks_once_all_have_come():
+    story = Story(fleet=loop(3, policy=LOCAL))
+    assert since(story["arrived_at_s"][:7]) == pytest.approx([0.0] * 3 + [2.0] * 3 + [4.0])
