@@ -35,6 +35,7 @@ FILES = (
     "pipelines",
     "loading",
     "cells",
+    "batching",
     "device_parts",
     "queues",
     "timeline",

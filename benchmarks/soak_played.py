@@ -119,6 +119,9 @@ def require_alive(scenario: Scenario, requests: pa.Table) -> None:
         until = math.inf if group.deadline_s is None else request.arrived_at_s + group.deadline_s
         if group.timeout_s is not None and group.retry is None and group.hedge is None:
             until = min(until, request.sent_at_s + group.timeout_s)
+        batch = group.device.batch
+        if batch is not None and batch.wait_s is not None and request.attempts == 0:
+            until = min(until, request.decided_at_s + batch.wait_s)
         is_lost = until == math.inf and group.timeout_s is None and request.server_cause == "lost"
         if until < scenario.horizon_s or is_lost:
             raise Broken(f"request {request.request_id} is in flight, and nothing will end it")

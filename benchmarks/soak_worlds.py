@@ -234,6 +234,7 @@ OFTEN = {
     ("Group", "retry"): 0.4,
     ("Group", "link"): 0.6,
     ("Group", "policy"): 0.9,
+    ("Device", "batch"): 0.5,
     ("Link", "over"): 0.6,
     ("Option", "over"): 0.6,
     ("Scenario", "network"): 1.0,

@@ -105,6 +105,8 @@ class Request:
     resolved: float = nan
     heard: Send | None = None  # the attempt that was heard of last
     sends: list[Send] = field(default_factory=list)
+    leaves: simpy.Event | None = None  # with the others of its batch, or what keeps it from that
+    together: list[Request] = field(default_factory=list)  # those that leave with it
 
 
 def backoff_s(seed: int, group: Group, request_id: int, failed_attempt: int) -> float:
@@ -157,6 +159,7 @@ class Reference:
         ]
         self.backlogs: dict[tuple[int, int], int] = {}  # as last told, per client and server
         self.turns: dict[int, int] = {}
+        self.collected: list[list[Request]] = [[] for _ in range(scenario.clients)]
         self.accounts: dict[tuple[str, int], Bucket | Periods] = {}
         self.may_release = scenario.costs.charge_on != "send"
         self.policies = [
@@ -207,14 +210,17 @@ class Reference:
         return self.requests[-1]
 
     def ask_again_and_again(self, client: int, think: ThinkTimes) -> Life:
-        """A closed loop: the client thinks, asks, and waits for the last word before it thinks again."""
+        """A closed loop: the client thinks, asks once or several times, and waits for the last word before it
+        thinks again."""
         at = float(think.first(np.array([client]))[0])
-        for k in count():
+        at_once = self.group(client).arrivals.process.at_once
+        for k in count(0, at_once):
             if at >= self.scenario.horizon_s:
                 return
-            request = self.request(client << CLIENT_SHIFT | k, client, at)
-            yield from self.life(request)
-            at = request.resolved + float(think.before(np.array([client << CLIENT_SHIFT | k + 1]))[0])
+            asked = [self.request(client << CLIENT_SHIFT | k + i, client, at) for i in range(at_once)]
+            yield simpy.AllOf(self.env, [self.env.process(self.life(request)) for request in asked])
+            over = max(request.resolved for request in asked)
+            at = over + float(think.before(np.array([client << CLIENT_SHIFT | k + at_once]))[0])
 
     def life(self, request: Request) -> Life:
         """From arrival to the client's last word."""
@@ -240,13 +246,18 @@ class Reference:
         else:
             outcome = yield from self.ask(request, group)
         request.outcome, request.resolved = outcome, self.env.now
+        if group.device.batch and not request.leaves:
+            self.send_if_full(request, group)
 
     def ask(self, request: Request, group: Group) -> Life:
         """Sends until an answer comes, no retry is left, or something forbids to send; gives the outcome."""
         outcome = ""
         while True:
             option = self.choose(request, group)
-            obstacle = self.obstacle(request.client, group, option.server)
+            if group.device.batch and not request.sends:
+                obstacle = yield from self.wait_for_others(request, group)
+            else:
+                obstacle = self.obstacle(request.client, group, option.server)
             if obstacle:
                 return outcome or obstacle
             if not request.sends:
@@ -265,6 +276,55 @@ class Reference:
             yield self.env.at(again, Kind.TIMER, request.request_id, sent + 1)
             if not self.devices[request.client].works(self.env.now, request):
                 return "no_power"
+
+    def wait_for_others(self, request: Request, group: Group) -> Life:
+        """Until it leaves with others, or something keeps it from that, which is what this gives, else ""."""
+        request.leaves = self.env.event()
+        self.collected[request.client].append(request)
+        self.env.process(self.end_wait(request, group))
+        self.send_if_full(request, group)
+        return (yield request.leaves)
+
+    def end_wait(self, request: Request, group: Group) -> Life:
+        """It has waited as long as it may, and all that its client has collected leaves; or no answer could
+        come in time any more."""
+        wait_s = group.device.batch.wait_s
+        until = min(request.decided + (inf if wait_s is None else wait_s), request.deadline)
+        if until == inf:
+            return
+        yield self.env.at(until, Kind.TIMER, request.request_id, 1)
+        if request.leaves.triggered:
+            return
+        if until >= request.deadline:
+            self.collected[request.client].remove(request)
+            request.leaves.succeed("timed_out")
+        else:
+            self.send_together(request.client, group)
+
+    def send_if_full(self, request: Request, group: Group) -> None:
+        """A request is decided: its client sends what it has collected after so many decisions, or sends; and
+        in a closed loop after the last that it makes before it has their answers."""
+        number, process = (request.request_id & ((1 << CLIENT_SHIFT) - 1)) + 1, group.arrivals.process
+        batch, collected = group.device.batch, self.collected[request.client]
+        is_last = False
+        if process.kind == "closed_loop":
+            number = (number - 1) % process.at_once + 1
+            is_last = number == process.at_once
+        counted = number if batch.of == "requests" else len(collected)
+        if collected and (counted % batch.size == 0 or is_last):
+            self.send_together(request.client, group)
+
+    def send_together(self, client: int, group: Group) -> None:
+        """What a client has collected leaves, in order, but for what has an obstacle of its own."""
+        collected, self.collected[client] = self.collected[client], []
+        (option,) = self.options[self.clients.group[client]]
+        together: list[Request] = []
+        for request in collected:
+            obstacle = self.obstacle(client, group, option.server)
+            if not obstacle:
+                together.append(request)
+            request.together = together
+            request.leaves.succeed(obstacle)
 
     def outcome_of(self, request: Request, group: Group, option: Option) -> Life:
         """One attempt, or the first and a hedge beside it: the first answer, or the last of the failures."""
@@ -482,6 +542,10 @@ class Reference:
         left = self.env.now
         send.delays = self.delays(send)
         takes = alone(send.delays.latency_up, *send.place) + self.transfer_s(send)
+        if send.attempt == 1 and send.request.together:  # by the latency of the first, one behind the other
+            first, more = send.request.together[0], len(send.request.together) - 1
+            takes = alone(send.delays.latency_up, first.request_id, 1) + self.transfer_s(send)
+            takes += more * self.transfer_s(send)
         for up, _ in send.delays.over:
             takes += alone(up, *send.place)
         reaches = left + takes * self.links.factor(client, left)

@@ -363,6 +363,7 @@ def reference_with_energy(
     computed = ["computed_at_s"] if any(one.device_s for of in loop.options for one in of) else []
     moves = ["cell"] if any(one.moves for one in scenario.fleet) else []
     recall = RECALLED if any(one.fallback == "prototype" for one in scenario.fleet) else []
+    together = ["transmission", "held_s"] if any(one.device.batch for one in scenario.fleet) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
@@ -372,7 +373,7 @@ def reference_with_energy(
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold + loads + computed + recall + moves,
+        columns=COMPARED + whom + drawn + cold + loads + computed + recall + moves + together,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -441,6 +442,7 @@ def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -
     shown = inf if group.provisional_after_s is None else request.decided + group.provisional_after_s
     shown = nan if request.outcome == "no_power" else shown
     first = min((at for at in (shown, answered) if at < scenario.horizon_s), default=nan)
+    has_left = bool(request.sends and request.together)
     charged = [c_e_of(learned, send) for send in request.sends if _is_charged(send, scenario)]
     return {
         "request_id": request.request_id,
@@ -458,6 +460,8 @@ def _row(request: Request, scenario: Scenario, group: Group, learned: Learned) -
         "outcome": request.outcome,
         "energy_j": request.drawn / 1e9,
         "answered_by": by,
+        "transmission": request.together[0].request_id if has_left else -1,
+        "held_s": request.sends[0].sent - request.decided if has_left else nan,
     } | _sent(told_of(request), scenario.horizon_s)
 
 

@@ -24,6 +24,7 @@ from analysis.metrics.reliability import reliability
 from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
 from analysis.metrics.together import federation, prototypes, warm_start
+from analysis.metrics.transmissions import transmissions
 from analysis.metrics.validity import reasons_against
 from analysis.metrics.without_rows import without_rows
 from analysis.run_folder.parts import OF_WHOM
@@ -72,6 +73,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "cost": service.cost,
     "calls": calls,
     "loads": loads,
+    "transmissions": transmissions,
     "money": money,
     "energy": energy,
     "presence": presence,
@@ -98,6 +100,7 @@ WHERE_THERE_ARE_ANY = (
     "queues",
     "calls",
     "loads",
+    "transmissions",
     "money",
     "energy",
     "presence",

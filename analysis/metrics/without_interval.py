@@ -53,6 +53,11 @@ WITHOUT: dict[str, str] = {
         TOTAL,
     ),
     "loads.*.*": "counts of this run; the law of models that take turns, where it speaks, has an interval",
+    "transmissions.*.made": TOTAL,
+    **dict.fromkeys(
+        ("transmissions.*.size_mean", "transmissions.*.held_mean_s"),
+        "set by how many requests a batch is of, and by the deferral rate and arrivals, which have intervals",
+    ),
     "prototypes.answered": TOTAL,
     **dict.fromkeys(
         (f"prototypes.{name}" for name in ("answered_share", "age_s", "age_max_s")),

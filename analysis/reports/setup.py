@@ -111,6 +111,7 @@ def _group(group: dict[str, Any]) -> str:
     limits = [f"{name} {span(limit_s)}" for name, limit_s in spans if limit_s]
     retry = group.get("retry")
     limits += [f"{retry['attempts']} attempts"] if retry else []
+    limits += _together(group)
     limits += [f"choose {group['choose']}"] if len(group.get("options") or ()) > 1 else []
     clients = _count(group["clients"], "client") + _moves(group)
     return "; ".join([clients, policy(group["policy"]), *limits, *_drifts(group)])
@@ -119,6 +120,17 @@ def _group(group: dict[str, Any]) -> str:
 def _moves(group: dict[str, Any]) -> str:
     cells = (group.get("moves") or {}).get("cells")
     return f" that move between {len(cells)} cells" if cells else ""
+
+
+def _together(group: dict[str, Any]) -> list[str]:
+    """How many requests are made, or sent, at a time: 'sent after every 15 requests'."""
+    at_once = group["arrivals"]["process"].get("at_once", 1)
+    batch = (group.get("device") or {}).get("batch")
+    told = [f"{at_once} requests at once"] if at_once > 1 else []
+    if batch:
+        wait = f", or {span(batch['wait_s'])}" if batch["wait_s"] else ""
+        told.append(f"sent together after every {batch['size']} {batch['of']}{wait}")
+    return told
 
 
 def _drifts(group: dict[str, Any]) -> list[str]:

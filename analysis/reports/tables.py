@@ -3,7 +3,7 @@ A row is a label and a function of the summary; both readers print what `windows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Group, JustifyMethod, RenderableType
@@ -146,7 +146,10 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             *_latencies(summary),
             ("answered / served in time", _in_time(summary["goodput"])),
             *_of_models(summary),
-            *_of_loads(summary),
+            *_of_each(summary, "loads", "batches that load a model", lambda part: percent(part["share"])),
+            *_of_each(
+                summary, "transmissions", "requests a transmission", lambda part: number(part["size_mean"], 2)
+            ),
             ("correct in time", f"{rate(summary['goodput']['correct_in_time_hz'])} /s"),
             ("arrivals", f"{rate(summary['goodput']['arrivals_hz'])} /s"),
             *[("offered load", load_of(load["offered"]))] * (load["offered"] is not None),
@@ -251,12 +254,13 @@ def _of_models(summary: Summary) -> list[tuple[str, str]]:
     return [("served in time", said)] * (1 < len(shares) <= MOST_MODELS)
 
 
-def _of_loads(summary: Summary) -> list[tuple[str, str]]:
-    """How many batches found their model in no memory, server by server."""
-    shares = {name: percent(one["share"]) for name, one in (summary.get("loads") or {}).items()}
-    return [("batches that load a model", ", ".join(f"{name} {share}" for name, share in shares.items()))] * (
-        0 < len(shares) <= MOST_MODELS
-    )
+def _of_each(
+    summary: Summary, section: str, what: str, told: Callable[[dict[str, Any]], str]
+) -> list[tuple[str, str]]:
+    """One number of each part of a section, where there are some, but not many."""
+    parts = summary.get(section) or {}
+    said = ", ".join(f"{name} {told(part)}" for name, part in parts.items())
+    return [(what, said)] * (0 < len(parts) <= MOST_MODELS)
 
 
 def _latencies(summary: Summary) -> list[tuple[str, str]]:

@@ -176,6 +176,7 @@ def _narrow(
         **_right(run, rows),
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
         **({columns_by_run.DRAWN.name: rows[columns_by_run.DRAWN.name]} if run.is_metered else {}),
+        **({field.name: rows[field.name] for field in columns_by_run.TOGETHER} if run.batches else {}),
         **({AGE: rows[AGE].astype(np.float32)} if run.has_prototypes else {}),
         "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
         **{

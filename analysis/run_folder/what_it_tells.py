@@ -56,6 +56,7 @@ class WhatItTells:
             self.has_prototypes,
             self.has_cells,
             self.swaps,
+            self.batches,
         )
 
     @property
@@ -105,6 +106,11 @@ class WhatItTells:
     def has_calls(self) -> bool:
         """Whether some server is serverless, so that calls may be cold."""
         return self._has(columns_by_run.COLD.name)
+
+    @cached_property
+    def batches(self) -> bool:
+        """Whether some devices send several requests together."""
+        return self._has(columns_by_run.TOGETHER[0].name)
 
     @cached_property
     def swaps(self) -> bool:

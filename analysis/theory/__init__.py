@@ -89,5 +89,12 @@ def what_there_is(run: Run) -> frozenset[str]:
         "presence": any(group.get("presence") for group in groups),
         "links": bool(run.scenario.get("network")),
         "moves": run.has_cells,
+        "batches": any(_asks_together(group) for group in groups),
     }
     return frozenset(name for name, is_there in has.items() if is_there)
+
+
+def _asks_together(group: dict[str, Any]) -> bool:
+    """Whether requests of a client come or leave several at a time."""
+    process = group["arrivals"]["process"]
+    return bool((group.get("device") or {}).get("batch")) or process.get("at_once", 1) > 1

@@ -80,5 +80,7 @@ LAW = Law(
     source="semi-Markov processes (Cinlar 1975, Introduction to Stochastic Processes, ch. 10)",
     fails="where requests wait for answers that take longer in one cell than in another",
     predict=predict,
-    knows=frozenset({"moves", "calls", "servers", "options", "choices", "stages", "switches", "links"}),
+    knows=frozenset(
+        {"moves", "calls", "servers", "options", "choices", "stages", "switches", "links", "batches"}
+    ),
 )

@@ -55,6 +55,17 @@ LAW = Law(
     fails="in shorter runs, which show too few visits",
     predict=predict,
     knows=frozenset(
-        {"presence", "calls", "servers", "options", "choices", "stages", "switches", "links", "loads"}
+        {
+            "presence",
+            "calls",
+            "servers",
+            "options",
+            "choices",
+            "stages",
+            "switches",
+            "links",
+            "loads",
+            "batches",
+        }
     ),
 )

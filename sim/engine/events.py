@@ -31,12 +31,13 @@ class Kind(IntEnum):
 
 
 # What happens. A first attempt that is asked for, or that takes no time, keeps the place of its decision; a
-# retry ranks as a client timer. The subject is an attempt, but for CAPACITY (a server, shifted, and how many
-# of its replicas outages take), SCALE and READY (a server), GAIN and ARRIVE (a client), BEGIN (a row) and
-# COMPLETE and INTAKE, the first stage of a pipeline is free (a replica, counted over all servers).
+# retry ranks as a client timer, and so does the end of the wait for a batch (UNBATCH).
+# The subject is an attempt, but for CAPACITY (a server, shifted, and how many of its replicas outages take),
+# SCALE and READY (a server), GAIN and ARRIVE (a client), BEGIN (a row) and COMPLETE and INTAKE, the first
+# stage of a pipeline is free (a replica, counted over all servers).
 (CAPACITY, SCALE, READY, GAIN, ARRIVE, ASK, REACH, DUE, ERROR, ANSWER, TIMER, RETRY) = range(12)
-HEDGE, COMPLETE, PASS, JOIN, BEGIN, INTAKE, UPLOAD = range(12, 19)
-CODES = range(19)
+HEDGE, COMPLETE, PASS, JOIN, BEGIN, INTAKE, UPLOAD, UNBATCH = range(12, 20)
+CODES = range(20)
 MAY_LACK = {
     RETRY,
     HEDGE,

@@ -53,7 +53,8 @@ SEND_TYPES: dict[str, str] = {
     "option": "i1",  # whom of its group's options it asks
     "server": "i2",
     "model": "i2",  # which answers, where its server has chosen one; -1 = whom it asked said which
-    "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send
+    "sent": "f8",  # NaN = it was not: breaker, link or budget kept the client from a first send, or it waits
+    # for its batch, as long as `closed_at` is NaN, too
     "computed_at": "f8",  # when the device is done with its part of it; NaN = it has none
     "reached": "f8",  # the server, if the horizon allows; NaN = swallowed by the link
     "downlink_s": "f8",  # seconds back to the client; NaN = swallowed by the link
@@ -74,6 +75,7 @@ SEND_TYPES: dict[str, str] = {
     "backlog": "i4",  # how many waited at the server when it sent its word; -1 = no word, or nobody asks
     "hop": "i1",  # which of the shared links on its way it is at, or on its way to; -1 = none
     "joined": "f8",  # when it comes, or came, to that link
+    "transmission": "i8",  # the request_id of the first that left together with it; -1 = it leaves alone
     "rival": "i8",  # the other attempt of two that a hedge has set side by side; -1 = there is none
     "passes": "f8",  # when it will have passed; of a link that payloads share at which level; NaN = not there
 }
@@ -113,6 +115,7 @@ NEW_SEND: dict[str, float] = {
     "backlog": -1,
     "hop": -1,
     "joined": np.nan,
+    "transmission": -1,
     "rival": -1,
     "passes": np.nan,
 }

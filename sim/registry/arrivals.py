@@ -176,20 +176,26 @@ class Mmpp(ArrivalProcess):
 
 @PROCESSES.part
 class ClosedLoop(ArrivalProcess):
-    """A client asks again a think time after the last word on its request before; for a constant shape."""
+    """A client asks again a think time after the last word on what it asked before; for a constant shape."""
 
     kind: Literal["closed_loop"]
-    examples: ClassVar[Examples] = {"closed_loop": {"think": 3.0}}
+    examples: ClassVar[Examples] = {
+        "closed_loop": {"think": 3.0},
+        "together": {"think": 3.0, "at_once": 3},
+    }
     is_open: ClassVar[bool] = False
     think: PositiveDuration
     """Think time: a number of seconds, or a distribution."""
+    at_once: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """Requests that a client makes together, and whose last words it waits for before it thinks again."""
 
     def source(self, _scenario: Scenario, _clients: Population, _place: int) -> Group:
         return NobodyBeforehand()
 
     def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
         """Counted as if the server answered at once, so clients ask at most this often."""
-        return 1 / (mean_s(self.think) + scenario.fleet[place].device.inference_s)
+        n = self.at_once
+        return n / (mean_s(self.think) + n * scenario.fleet[place].device.inference_s)
 
     def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
         try:

@@ -43,6 +43,10 @@ NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", 
 # Of runs whose clients move between cells: where the client was as it came; "": it does not move.
 CELL = pa.field("cell", NAME)
 
+# Of runs whose devices send several requests together: the request_id of the first of those that its first
+# send left with, and how long it waited for that from its decision; -1 and NaN: it did not leave so.
+TOGETHER = (pa.field("transmission", pa.int64()), pa.field("held_s", pa.float64()))
+
 # What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.
 TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
 GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
@@ -59,13 +63,14 @@ def requests(
     has_prototypes: bool = False,
     has_cells: bool = False,
     swaps: bool = False,
+    batches: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
     own = (*own, *(ASKED if has_options else ()), *((DRAWN,) if is_metered else ()))
     own = (*own, *((COLD,) if has_calls else ()), *((LOADS,) if swaps else ()))
     own = (*own, *((COMPUTED,) if computes else ()), *(NEAREST if has_prototypes else ()))
-    own = (*own, *((CELL,) if has_cells else ()))
+    own = (*own, *((CELL,) if has_cells else ()), *(TOGETHER if batches else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 

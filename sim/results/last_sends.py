@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sim.engine.events import REMOTE
 from sim.engine.state import NEW_SEND, Columns, Ended
+from sim.results.columns_by_run import TOGETHER
 
 # What rows tell of it, and what stands there in a row without one.
 _NEVER = {
@@ -56,3 +57,15 @@ def is_answer(ended: Ended) -> NDArray[np.bool_]:
         np.minimum.at(first, row[found], attempt[found])
         found &= attempt == first[row]
     return found
+
+
+def left_together(ended: Ended) -> Columns:
+    """Per row the request_id of the first that its first send left together with, and how long it had waited
+    for that, s; -1 and NaN where it did not leave so."""
+    rows, sends = ended.rows, ended.sends
+    first = np.flatnonzero((sends["attempt"] == 1) & (sends["transmission"] >= 0))
+    row, n = sends["row"][first], len(rows["client"])
+    transmission, held_s = np.full(n, -1, dtype=np.int64), np.full(n, np.nan)
+    transmission[row] = sends["transmission"][first]
+    held_s[row] = sends["sent"][first] - rows["decided"][row]
+    return dict(zip((field.name for field in TOGETHER), (transmission, held_s), strict=True))

@@ -17,7 +17,7 @@ from sim.results import columns_by_run as by_run
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
-from sim.results.last_sends import is_answer, last_sends
+from sim.results.last_sends import is_answer, last_sends, left_together
 from sim.results.whom import Whom
 from sim.world.energy import JOULE
 from sim.world.parameters import Parameters
@@ -81,6 +81,7 @@ class Tabulator:
             by_run.NEAREST[0].name in columns,
             by_run.CELL.name in columns,
             self.parameters.swaps,
+            self.parameters.most_batched > 0,
         )
         return coded_table(columns, by_run.kept(schema, self.detail), self.names)
 
@@ -106,6 +107,8 @@ class Tabulator:
             columns |= self.whom.columns(rows["client"], last)
         if self.parameters.power.is_metered.any():
             columns[by_run.DRAWN.name] = rows["drawn"] / JOULE
+        if self.parameters.most_batched > 0:
+            columns |= left_together(ended)
         return columns | self._met(last)
 
     def attempts(self, ended: Ended) -> pa.Table:
@@ -182,8 +185,7 @@ class Tabulator:
 
     @property
     def _is_coin(self) -> NDArray[np.bool_]:
-        """Per group whether its price tosses a coin, on the rule of the Bayes price; the rows tell the
-        coin's."""
+        """Per group whether its price tosses a coin by the rule of the Bayes price; rows tell the coin's."""
         return np.array([policy.price.needs_bayes_price for policy in self.parameters.policies])
 
     @property

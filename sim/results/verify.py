@@ -20,6 +20,7 @@ from sim.results.energy_audit import EnergyAudit
 from sim.results.link_audit import audited
 from sim.results.load_audit import LoadAudit
 from sim.results.stage_audit import audit_stages
+from sim.results.transmission_audit import TransmissionAudit
 from sim.world.budgets import NO_ACCOUNT
 from sim.world.population import CLIENT_SHIFT
 from sim.world.stations import Station
@@ -34,9 +35,12 @@ _ORDERS = (
     ("arrived_at_s", "first_answer_at_s", "answered_at_s"),
 )
 _KEPT = ("_steps", "_is_scaled", "_ledger", "_charged", "_rows_of", "_numbers_of", "_outcomes", "_links")
-_KEPT_OF_CALLS = ("ended", "calls")
-_KEPT_OF_LOADS = ("starts", "in_memory", "is_known", "last_at", "last_ends")
-_KEPT_OF_ENERGY = ("drawn", "asked", "listens_until", "sent")
+_KEPT_OF = {
+    "calls": ("ended", "calls"),
+    "loads": ("starts", "in_memory", "is_known", "last_at", "last_ends"),
+    "energy": ("drawn", "asked", "listens_until", "sent"),
+    "transmissions": ("members",),
+}
 
 
 def add_changes(steps: list[tuple[float, int]], more: list[tuple[float, int]]) -> None:
@@ -67,7 +71,7 @@ class Verifier:
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
         self._links: list[list[float]] = [[] for _ in parameters.network.names]
         self._energy, self._calls = EnergyAudit(parameters), CallAudit(parameters)
-        self._loads = LoadAudit(parameters)
+        self._loads, self._transmissions = LoadAudit(parameters), TransmissionAudit(parameters)
 
     def chunk(self, requests: pa.Table, attempts: pa.Table, last: bool) -> None:
         """Raises RunFailed if a row breaks a law."""
@@ -120,10 +124,11 @@ class Verifier:
         self._energy.add(ended, open_since)
 
     def called(self, ended: Ended, open_since: float) -> None:
-        """Raises RunFailed if a serverless server's call was cold and need not be, or the reverse, or a model
-        came into memory that was there, or the reverse; open_since: as for `spent`."""
+        """Raises RunFailed if a serverless call was cold and need not be, or the reverse; a model came into
+        memory that was there, or the reverse; or what could not left together. open_since: as for `spent`."""
         self._calls.add(ended, open_since)
         self._loads.add(ended, open_since, self._steps)
+        self._transmissions.add(ended, open_since)
 
     def passed(self, ended: Ended) -> None:
         """Raises RunFailed if a shared link let more or less pass than it could, or in another order; or a
@@ -153,21 +158,16 @@ class Verifier:
         """What the checks to come depend on."""
         own = {name: getattr(self, name) for name in _KEPT}
         return own | {
-            "energy": {name: getattr(self._energy, name) for name in _KEPT_OF_ENERGY},
-            "calls": {name: getattr(self._calls, name) for name in _KEPT_OF_CALLS},
-            "loads": {name: getattr(self._loads, name) for name in _KEPT_OF_LOADS},
+            name: {one: getattr(getattr(self, f"_{name}"), one) for one in kept}
+            for name, kept in _KEPT_OF.items()
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Goes on where `kept` was taken."""
-        for name in _KEPT:
-            setattr(self, name, kept[name])
-        for name in _KEPT_OF_ENERGY:
-            setattr(self._energy, name, kept["energy"][name])
-        for name in _KEPT_OF_CALLS:
-            setattr(self._calls, name, kept["calls"][name])
-        for name in _KEPT_OF_LOADS:
-            setattr(self._loads, name, kept["loads"][name])
+        vars(self).update((name, kept[name]) for name in _KEPT)
+        for name, of_audit in _KEPT_OF.items():
+            for one in of_audit:
+                setattr(getattr(self, f"_{name}"), one, kept[name][one])
 
     def _check_order(self, table: pa.Table, names: tuple[str, ...]) -> None:
         latest, is_wrong = np.full(len(table), -np.inf), np.zeros(len(table), dtype=bool)

@@ -16,7 +16,7 @@ from sim.policy.prices import bayes_price
 from sim.registry.allotments import TOKEN, Allotment
 from sim.registry.choices import CHOICES, Choice
 from sim.scenario import Group
-from sim.scenario.schema.fleet import Breaker, Policy, Retry
+from sim.scenario.schema.fleet import Batch, Breaker, Policy, Retry
 from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, Accounts
@@ -67,6 +67,7 @@ class Parameters:
     exploration: float
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
+    batches: tuple[Batch | None, ...]  # per group: of devices that send several requests together
     stations: tuple[Station, ...]
     options: tuple[tuple[Option, ...], ...]  # per group
     ways: tuple[tuple[Way, ...], ...]  # per group
@@ -125,6 +126,27 @@ class Parameters:
         return found
 
     @property
+    def most_batched(self) -> int:
+        """What leaves a client together at most; 0: nothing does."""
+        return max(batch.size if batch else 0 for batch in self.batches)
+
+    @property
+    def batch_wait_s(self) -> NDArray[np.float64]:
+        """Per group, how long what is to be sent waits for others; inf: until their batch is full."""
+        waits = (batch.wait_s if batch else None for batch in self.batches)
+        return np.array([np.inf if wait_s is None else wait_s for wait_s in waits])
+
+    @property
+    def at_once(self) -> tuple[int, ...]:
+        """Per group, how many requests a client of a closed loop makes together."""
+        return tuple(think.at_once if think else 1 for think in self.thinks)
+
+    @property
+    def most_at_once(self) -> int:
+        """Of any group."""
+        return max(self.at_once)
+
+    @property
     def takes_turns(self) -> bool:
         """Whether some client asks its options in turn."""
         return any(one.takes_turns for one in self.chooses)
@@ -149,7 +171,7 @@ def parameters_of(world: World) -> Parameters:
     """Unfolds a scenario that has passed its checks.
 
     Decided as their requests come are groups whose price moves, whose loop is closed, whose devices may run
-    empty, or that have several options: whom they ask depends on what they meet.
+    empty or send several together, or that have several options: whom they ask depends on what they meet.
     """
     scenario, clients = world.scenario, world.population
     links, drawn_on, thinks = world.links, world.accounts, world.think_times
@@ -161,9 +183,10 @@ def parameters_of(world: World) -> Parameters:
     has_several = np.array([len(options) > 1 for options in world.options])
     has_battery = world.power.capacity > 0
     computes = np.array([any(one.device_s > 0 for one in options) for options in world.options])
+    batches = tuple(group.device.batch for group in scenario.fleet)
     decided_in_loop = (
         is_closed | np.array([price is not None for price in prices]) | has_several | has_battery | computes
-    )
+    ) | np.array([batch is not None for batch in batches])
     has_breaker = np.array([breaker is not None for breaker in breakers])
     bayes, surcharges = _bayes(world), []
     for of_options, group, options in zip(bayes, scenario.fleet, world.options, strict=True):
@@ -187,6 +210,7 @@ def parameters_of(world: World) -> Parameters:
         exploration=scenario.training.exploration,
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
+        batches=batches,
         stations=world.stations,
         options=world.options,
         ways=world.ways,

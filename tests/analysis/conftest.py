@@ -50,6 +50,12 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="session")
+def of_batching(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of devices that send several requests together."""
+    return made_once(tmp_path_factory, "batching", lambda path: played("batching", path))
+
+
+@pytest.fixture(scope="session")
 def of_learners(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same of clients that learn together, with made-up rejectors of 1,250 numbers."""
     return made_once(

@@ -59,6 +59,14 @@ def test_what_ran() -> None:
     }
 
 
+def test_what_is_sent_together_is_told() -> None:
+    process = {"kind": "closed_loop", "think": 1.0, "at_once": 5}
+    batch = {"size": 5, "of": "sends", "wait_s": 2.0}
+    changed = scenario({"arrivals": {"process": process}, "device": {"batch": batch}})
+    told = str(setup(changed | {"horizon_s": 60.0}))
+    assert "5 requests at once; sent together after every 5 sends, or 2 s" in told
+
+
 def test_who_moves_is_told_with_how_many_there_are() -> None:
     moving = scenario({"moves": {"cells": ["west", "mid", "east"]}})
     ((_, group), _) = setup(moving | {"horizon_s": 60.0})[HEADING]

@@ -208,13 +208,32 @@ def learners() -> st.SearchStrategy[dict[str, Any]]:
 
 def processes(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Mostly arrivals that are written down, whatever the scenario says of them; else a closed loop."""
-    thinks = durations(lattice, 1, 8).map(lambda think: {"kind": "closed_loop", "think": think})
+    thinks = st.tuples(durations(lattice, 1, 8), st.sampled_from([1, 1, 2, 4])).map(
+        lambda drawn: {"kind": "closed_loop", "think": drawn[0], "at_once": drawn[1]}
+    )
     written = st.just({"kind": "poisson", "rate_hz": 1.0})
     return st.one_of(*[written] * 3, thinks)
 
 
 def in_loop(group: Group) -> bool:
     return group.arrivals.process.kind == "closed_loop"
+
+
+@st.composite
+def batched(draw: st.DrawFn, group: dict[str, Any], lattice: bool) -> dict[str, Any] | None:
+    """How a group's devices send several together, where they may."""
+    device, link = group["device"], group["link"]
+    draws = device.get("battery") or device.get("inference_j") or device.get("idle_w") or link.get("tx_w")
+    if draws or link.get("rx_w") or link["over"] or group.get("options") or draw(st.integers(0, 2)):
+        return None
+    found = {
+        "size": draw(st.integers(1, 4)),
+        "of": draw(st.sampled_from(["requests", "sends"])),
+        "wait_s": draw(st.none() | spans(lattice, 1, 6)),
+    }
+    if group["arrivals"]["process"]["kind"] == "closed_loop":
+        found["size"] = min(found["size"], group["arrivals"]["process"]["at_once"])
+    return found
 
 
 def seldom(some: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -424,6 +443,7 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
             group["device"]["battery"] = None
             if group["policy"]["price"]["kind"] == "energy_aware":
                 group["policy"]["price"] = {"kind": "always_remote"}
+        group["device"]["batch"] = draw(batched(group, lattice))
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
         horizon_s=horizon,

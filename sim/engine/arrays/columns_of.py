@@ -4,6 +4,7 @@ Parts of `sim.engine.arrays.context`, which keeps them together."""
 from __future__ import annotations
 
 from math import floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,3 +113,11 @@ def work_of(learning: Learning) -> NDArray[np.float64]:
 
 def held_by_clients(found: Versions) -> VersionsHeld:
     return VersionsHeld(found.first.astype(np.int64, copy=False), found.at_s, found.version)
+
+
+def together_of(parameters: Parameters) -> dict[str, Any]:
+    """Per client what waits to be sent with others, and what it asked together with others; the walk finds
+    both from the state as it begins. Empty where nobody does."""
+    anybody = parameters.most_batched > 0 or parameters.most_at_once > 1
+    n = parameters.clients.size if anybody else 0
+    return {name: np.zeros(n, dtype=np.int64) for name in ("held", "first_held", "last_held", "unsettled")}

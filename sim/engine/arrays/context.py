@@ -43,7 +43,10 @@ class Context:
         self, fixed: Fixed, functions: Functions, state: State, stretch: Stretch, learning: Learning
     ) -> None:
         self._parameters, self._state = fixed.parameters, state
-        self._max_batch = max(one.max_batch for one in fixed.parameters.stations)
+        # What one event may add to the heap, of a server's batch or of what clients send together.
+        self._max_batch = (
+            max(one.max_batch for one in fixed.parameters.stations) + 2 * fixed.parameters.most_batched
+        )
         parameters, n, servers = fixed.parameters, len(state.sends["row"]), state.stations
         in_service = sum(len(batch) for server in servers for batch in server.batch_of)
         begin, known, rows = stretch.begin, stretch.known, len(state.rows["client"])
@@ -111,7 +114,7 @@ class Context:
         # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
         is_drawn = parameters.most_options > 1 or parameters.comes_in_loop.any() or parameters.computes.any()
-        if len(fixed.slow_links.line) or is_drawn:
+        if len(fixed.slow_links.line) or is_drawn or parameters.most_batched > 0:
             self.set(attempts_drawn=0)
             self.draw_attempt()
 

@@ -27,6 +27,7 @@ from sim.engine.events import (
     SCALE,
     TAKEN_BITS,
     TIMER,
+    UNBATCH,
     UPLOAD,
     Kind,
     place,
@@ -205,12 +206,25 @@ def _add_under_way(found: _Collected, parameters: Parameters, state: State, firs
             np.where((link >= 0) & ~parameters.network.is_shared[link], sends["passes"], np.nan)
         )
         add(sends["passes"], passing, Kind.REACH, PASS)
+    if any(parameters.batches):
+        held, until = _held(parameters, state)
+        come = (found.start <= until) & (until < found.end)
+        found.add(until[come], Kind.TIMER, _place(parameters, state, held[come]), UNBATCH, held[come])
     if parameters.computes.any():
         is_open = (sends["reached"] == np.inf) & np.isnan(sends["closed_at"]) & (sends["hop"] < 0)
         computing = found.due(np.where(is_open, sends["computed_at"], np.nan))
         add(sends["computed_at"], computing, Kind.DECISION, UPLOAD)
     again = found.due(sends["retry_at"])
     add(sends["retry_at"], again, Kind.TIMER, RETRY, later=1)
+
+
+def _held(parameters: Parameters, state: State) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The first sends that wait for others, and how long at most."""
+    sends, rows = state.sends, state.rows
+    held = np.flatnonzero(np.isnan(sends["sent"]) & np.isnan(sends["closed_at"]))
+    row = sends["row"][held]
+    full_at = rows["decided"][row] + parameters.batch_wait_s[parameters.clients.group[rows["client"][row]]]
+    return held, np.minimum(full_at, rows["deadline"][row])
 
 
 def _add_capacity(found: _Collected, parameters: Parameters) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.arrays.columns_of import together_of
 from sim.engine.arrays.layout import Clients
 from sim.engine.arrays.parameters import (
     Accounts,
@@ -138,6 +139,7 @@ class Fixed:
             next_k=state.next_k,
             next_at=state.next_at,
             device_free=state.device_free,
+            **together_of(parameters),
         )
 
     def constants(self, end: float, state: State, drawn: tuple[int, int, int], samples: int) -> Constants:
@@ -160,6 +162,8 @@ class Fixed:
             cancels=any(p.cancels for p in parameters.patience),
             has_own_work=parameters.has_own_work,
             computes=bool(parameters.computes.any()),
+            batch=parameters.most_batched,
+            at_once=parameters.most_at_once,
             adds_rows=parameters.has_closed_loops,
             place_bits=place_bits(parameters.clients.size),
             requests=drawn[0],
@@ -247,6 +251,10 @@ def _groups(parameters: Parameters) -> Groups:
         draws=np.array([policy.price.draws for policy in parameters.policies]),
         exploration=np.array([explored(policy, parameters.exploration) for policy in parameters.policies]),
         is_closed=np.array([think is not None for think in parameters.thinks]),
+        at_once=np.array(parameters.at_once, dtype=np.int64),
+        batch_size=np.array([batch.size if batch else 0 for batch in parameters.batches], dtype=np.int64),
+        batches_sends=np.array([batch is not None and batch.of == "sends" for batch in parameters.batches]),
+        batch_wait_s=parameters.batch_wait_s,
         inference_s=np.array(parameters.inference_s, dtype=np.float64),
         first_option=np.append(0, np.cumsum(options)[:-1]),
         options=options,

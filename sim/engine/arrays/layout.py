@@ -110,6 +110,10 @@ class Clients(NamedTuple):
     next_k: Ints
     next_at: Floats
     device_free: Floats
+    held: Ints  # attempts that wait to be sent with others, the first and the last of them; these and
+    first_held: Ints  # the next are empty where nobody does
+    last_held: Ints
+    unsettled: Ints  # requests made together whose last word is awaited
 
 
 class Asked(NamedTuple):

@@ -71,6 +71,10 @@ class Groups(NamedTuple):
     draws: Flags
     exploration: Floats
     is_closed: Flags
+    at_once: Ints  # requests that clients of a closed loop make together
+    batch_size: Ints  # after how many what is to be sent leaves together, 0: each by itself
+    batches_sends: Flags  # whether sends are counted, else requests
+    batch_wait_s: Floats  # inf: until the batch is full
     inference_s: Floats
     first_option: Ints  # of its options among all
     options: Ints  # how many it has
@@ -132,6 +136,8 @@ class Constants(NamedTuple):
     cancels: bool  # some attempt may be called back
     has_own_work: bool  # some take longer than others by their group or trace
     computes: bool  # some options have a part for the device
+    batch: int  # what leaves together at most, 0: nothing does
+    at_once: int  # what clients of closed loops ask together at most
     adds_rows: bool
     place_bits: int
     requests: int

@@ -5,6 +5,7 @@ A new rule is a function here; what it needs stands in `sim.engine.arrays.layout
 from sim.engine.handlers import (
     arriving,
     autoscaling,
+    batching,
     calls,
     capacity,
     choosing,
@@ -23,6 +24,7 @@ from sim.engine.handlers import (
     queue,
     server,
     switching,
+    transmitting,
     walk,
     work,
 )
@@ -47,7 +49,9 @@ MODULES = (
     links,
     device,
     heeding,
+    batching,
     clients,
+    transmitting,
     arriving,
     walk,
 )

@@ -6,12 +6,12 @@ from __future__ import annotations
 from math import inf, nan
 from typing import Any
 
-from sim.engine.events import ARRIVE, ASK, IN_FLIGHT, KEY_DECISION, NO_POWER, NOTHING
+from sim.engine.events import ARRIVE, ASK, IN_FLIGHT, KEY_ARRIVAL, KEY_DECISION, NO_POWER, NOTHING
 from sim.engine.handlers.clients import end_request, think
 from sim.engine.handlers.energy import begins
 from sim.engine.handlers.lookups import version_at, way_of
 from sim.engine.handlers.primitives import put
-from sim.engine.handlers.server import rank
+from sim.engine.handlers.server import place, rank, rank_of
 from sim.engine.linking import handler
 from sim.policy.waiting import timer_of
 from sim.world.population import CLIENT_SHIFT
@@ -24,6 +24,8 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
     """A request comes to a device: a client of a closed loop asks (ARRIVE), or one of an open loop has come
     (BEGIN, a row). Gives its first attempt if that is decided at once, else -1."""
     row = arrive(w, r, now, subject) if code == ARRIVE else subject
+    if code == ARRIVE and w.constants.at_once > 1:
+        ask_together(w, r, now, subject)
     client = w.rows.client[row]
     group = w.clients.group[client]
     if not begins(w, now, row):
@@ -81,6 +83,18 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
 
 
 @handler
+def ask_together(w: Any, r: Any, now: Any, client: Any) -> Any:
+    """One of several requests that a client of a closed loop makes together has come: the next comes now."""
+    at_once, k = w.groups.at_once[w.clients.group[client]], w.clients.next_k[client]
+    if at_once == 1:
+        return
+    w.clients.unsettled[client] += 1
+    if k % at_once != 0:
+        of_request = rank_of(place(client << CLIENT_SHIFT | k, w.constants.place_bits), 0)
+        put(w.events, r, now, KEY_ARRIVAL | of_request, ARRIVE, client)
+
+
+@handler
 def first_attempt(w: Any, r: Any, row: Any, group: Any, decided: Any) -> Any:
     """The first attempt of a request, to the first of its options; whoever has several chooses later."""
     sends, send = w.sends, r.sends
@@ -111,7 +125,7 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
         requests.threshold[case],
     )
     asked.coin[row] = requests.coin[place]
-    if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes:
+    if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes or w.constants.batch > 0:
         for one in range(w.constants.ways):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]

@@ -24,6 +24,7 @@ from sim.engine.events import (
     TIMER,
     UPLOAD,
 )
+from sim.engine.handlers.batching import hold
 from sim.engine.handlers.choosing import choose
 from sim.engine.handlers.deciding import SENDS, decide_now, hear_outcome
 from sim.engine.handlers.device import end_computing, leaves_device
@@ -93,13 +94,16 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
 
 @handler
 def set_off(w: Any, r: Any, now: Any, code: Any, attempt: Any, settled: Any) -> Any:
-    """A first attempt, or the next one, is to leave, unless that is settled otherwise; gives what is settled,
-    and the attempt that leaves, else -1."""
+    """A first attempt, or the next one, is to leave, unless that is settled otherwise, or a first one waits
+    to be sent with others; gives what is settled, and the attempt that leaves, else -1."""
     sends, row = w.sends, w.sends.row[attempt]
     group = w.clients.group[w.rows.client[row]]
     option = whole_number(sends.option[attempt])
     if settled == SENDS and code == ASK and w.groups.decided_in_loop[group]:
         settled = decide_now(w, now, row)
+    if settled == SENDS and code == ASK and w.groups.batch_size[group] > 0:
+        hold(w, r, now, attempt)
+        return settled, whole_number(-1)
     if settled == SENDS:
         if w.groups.options[group] > 1 and (code == ASK or w.groups.asks_others[group]):
             failed = -1 if code == ASK else option
@@ -180,13 +184,26 @@ def tries_again(w: Any, r: Any, now: Any, attempt: Any) -> Any:
 
 @handler
 def think(w: Any, r: Any, now: Any, client: Any) -> Any:
-    """A client of a closed loop is done with a request, and thinks before it asks again."""
+    """A client of a closed loop is done with a request, and once it is with all that it made together it
+    thinks before it asks again."""
+    if w.constants.at_once > 1 and is_waiting(w, client):
+        return
     member, k = w.requests.member[client], w.clients.next_k[client]
     at = now + w.requests.think_s[member * w.constants.requests + k - w.requests.base[member]]
     w.clients.next_at[client] = at
     if at < w.constants.end:
         of_request = rank_of(place(client << CLIENT_SHIFT | k, w.constants.place_bits), 0)
         put(w.events, r, at, KEY_ARRIVAL | of_request, ARRIVE, client)
+
+
+@handler
+def is_waiting(w: Any, client: Any) -> Any:
+    """Whether a client of a closed loop, done with a request, waits for others that it made with it."""
+    at_once = w.groups.at_once[w.clients.group[client]]
+    if at_once == 1:
+        return False
+    w.clients.unsettled[client] -= 1
+    return w.clients.unsettled[client] > 0 or w.clients.next_k[client] % at_once != 0
 
 
 @handler

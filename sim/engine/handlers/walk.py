@@ -33,6 +33,7 @@ from sim.engine.events import (
     SCALE,
     TAKEN_BITS,
     TIMER,
+    UNBATCH,
     UPLOAD,
     WANTS_ATTEMPT,
     WANTS_REDRAWS,
@@ -40,6 +41,7 @@ from sim.engine.events import (
 )
 from sim.engine.handlers.arriving import come
 from sim.engine.handlers.autoscaling import count_busy
+from sim.engine.handlers.batching import load_collected
 from sim.engine.handlers.capacity import outage_or_scaling, set_limit
 from sim.engine.handlers.clients import gain, send_or_hear
 from sim.engine.handlers.door import reach
@@ -57,6 +59,7 @@ from sim.engine.handlers.server import (
     serve,
     take_in,
 )
+from sim.engine.handlers.transmitting import transmit
 from sim.engine.linking import handler
 
 
@@ -119,9 +122,14 @@ def happen(w: Any, r: Any, stations: Any, code: Any, subject: Any, key: Any) -> 
         code = ASK if subject >= 0 else NOTHING
     if code in (ASK, RETRY, HEDGE, UPLOAD, TIMER, ERROR, ANSWER):
         # Most timers do not concern anybody any more.
-        concerns = code == UPLOAD or means_something(w, now, code, subject)
+        concerns, attempt = code == UPLOAD or means_something(w, now, code, subject), subject
+        is_decided = code == ASK and w.constants.batch > 0
         subject = send_or_hear(w, r, now, code, subject) if concerns else NOBODY
         code = REACH if subject >= 0 else NOTHING
+        if is_decided and code == NOTHING:  # what its client has collected may leave
+            code, subject = ASK, attempt
+    if code in (ASK, UNBATCH):
+        transmit(w, r, now, code, subject)
     if code in (JOIN, PASS):
         subject = on_shared_link(w, r, now, code, subject)
         code = REACH if subject >= 0 else NOTHING
@@ -162,6 +170,8 @@ def begin(w: Any, r: Any, stations: Any) -> Any:
     """Lists, idle replicas and the ends of batches, from what the state says."""
     r.has_begun = 1
     load_shared_links(w, r)
+    if w.constants.batch > 0 or w.constants.at_once > 1:
+        load_collected(w, r)
     listed = 0
     for number in range(w.constants.servers):
         s = stations[number]
@@ -198,7 +208,7 @@ def finish(w: Any, stations: Any) -> Any:
 @handler
 def lacks(w: Any, r: Any, stations: Any, code: Any, subject: Any) -> Any:
     """What an event could not be played for: DONE (nothing), or what the clock must come back for."""
-    most_events = len(w.replicas.size) + w.constants.max_batch + 4
+    most_events = len(w.replicas.size) + w.constants.max_batch + 2 * w.constants.batch + 4
     if (
         (code in (RETRY, HEDGE, ARRIVE, BEGIN) and r.sends >= len(w.sends.row))
         or (code == ARRIVE and r.rows >= len(w.rows.client))
@@ -229,7 +239,7 @@ def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
     client = -1
     if code == ARRIVE:
         client = subject
-    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY, HEDGE, UPLOAD):
+    elif code in (ASK, ERROR, ANSWER, TIMER, RETRY, HEDGE, UPLOAD, UNBATCH):
         client = w.rows.client[w.sends.row[subject]]
     if client < 0 or w.requests.member[client] < 0:
         return False

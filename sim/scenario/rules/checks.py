@@ -14,6 +14,7 @@ from sim.registry.losses import LOSSES
 from sim.registry.partitions import MissingClasses
 from sim.scenario.asking import links_of
 from sim.scenario.options import written
+from sim.scenario.rules.batching import BATCH_CHECKS
 from sim.scenario.rules.energy import ENERGY_CHECKS
 from sim.scenario.rules.engine import the_compiled_clock_can_play_it
 from sim.scenario.rules.federation import FEDERATION_CHECKS
@@ -245,6 +246,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *LIMIT_CHECKS,
     *NETWORK_CHECKS,
     *ENERGY_CHECKS,
+    *BATCH_CHECKS,
     *PRESENCE_CHECKS,
     *PEER_CHECKS,
     *NESTED_CHECKS,

@@ -72,6 +72,19 @@ class Presence(Part):
     """In place of both: when all of them are there, pairs of instants."""
 
 
+class Batch(Part):
+    """Collects what is to be sent, and sends it together: the sum of the payloads over the link, in the time
+    of one message. Each is a send of its own at the server."""
+
+    size: Annotated[int, Field(ge=1, le=1_000)]
+    """After how many a batch is full; 1: each goes by itself."""
+    of: Literal["requests", "sends"] = "requests"
+    """What is counted: `requests`, so that after every so many decisions those of them that are to be sent
+    leave; or `sends`, so that each batch carries so many."""
+    wait_s: Span | None = None
+    """How long the first that is collected waits at most; null: until the batch is full."""
+
+
 class Device(Part):
     """The device that runs a client's model and rejector."""
 
@@ -83,6 +96,8 @@ class Device(Part):
     """Power that it draws all the time, beside what requests take."""
     battery: Battery | None = None
     """What it runs on; null: mains, which never end."""
+    batch: Batch | None = None
+    """Whether it sends several requests together; null: each leaves as it is decided."""
 
 
 class Link(Part):

@@ -12,13 +12,15 @@ from sim.world.population import CLIENT_SHIFT
 
 
 class ThinkTimes:
-    """Seconds between a client's last word on request k − 1 and the arrival of its request k.
+    """Seconds between a client's last word on request k − 1 and the arrival of its request k; of requests
+    that are made together, `at_once`, before the first of them.
 
     Before request 0 comes what is left of a thought that t = 0 falls into, a uniform share of a
     length-biased one: with a constant think time the clients would else all arrive at once for ever.
     """
 
-    def __init__(self, seed: int, think: Duration) -> None:
+    def __init__(self, seed: int, think: Duration, at_once: int = 1) -> None:
+        self.at_once = at_once
         self._draws = Draws(seed, "think")
         self._quantile, self._met = quantile(think), length_biased(think)
 
@@ -35,4 +37,6 @@ class ThinkTimes:
 def think_times(seed: int, group: Group) -> ThinkTimes | None:
     """Those of a group whose arrivals are a closed loop, else None."""
     process = group.arrivals.process
-    return ThinkTimes(seed, process.think) if isinstance(process, ClosedLoop) else None
+    if not isinstance(process, ClosedLoop):
+        return None
+    return ThinkTimes(seed, process.think, process.at_once)
