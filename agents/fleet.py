@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -74,15 +74,11 @@ def open_fleet(
     try:
         backend = new_backend(workers, ray_address, prepare)
         try:
-            yield Fleet(plan, backend, cache_folder(cache), progress or _no_progress, models)
+            yield Fleet(plan, backend, cache_folder(cache), progress or (lambda *_told: None), models)
         finally:
             backend.close()
     finally:
         torch.set_num_threads(threads)
-
-
-def _no_progress(_what: str, _done: int, _total: int) -> None:
-    """Progress nobody asked for."""
 
 
 def new_backend(workers: int, ray_address: str | None, prepare: Callable[[], None] | None = None) -> Backend:
@@ -234,8 +230,7 @@ class Fleet:
 
     def server_to_run(self) -> Runnable:
         """The server's trained model, for who runs it in a process of its own; comes after `learn`."""
-        found: Runnable = self._backend.ask_server("to_run")
-        return found
+        return cast(Runnable, self._backend.ask_server("to_run"))
 
     def client_hashes(self) -> tuple[tuple[str, ...], ...]:
         """Per group and variant the hash of the live model's weights, as they are now.

@@ -20,7 +20,7 @@ PACKAGES = {"sim", "live", "agents", "analysis", "commands", "l2h_fleet"}
 # What a package may take from the others; a module's own submodules are included.
 MAY_IMPORT = {
     "sim": set(),
-    "live": {"sim", "agents.backends.cluster", "agents.backends.before_ray"},
+    "live": {"sim", "agents.backends.cluster", "agents.backends.before_ray", "agents.server.runnable"},
     "agents": {
         "sim.scenario",
         "sim.registry",
