@@ -66,6 +66,11 @@ class Versions:
         entries = np.flatnonzero(self.version == version)
         return (np.searchsorted(self.first, entries, side="right") - 1).astype(np.int32)
 
+    def counted(self, counts: NDArray[np.int32], group: NDArray[np.integer]) -> Versions:
+        """The same in other numbers: counts, (versions, groups), of each version for clients of a group."""
+        client = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+        return Versions(self.at_s, counts[self.version, group[client]], self.first)
+
     def _entries(self, client: NDArray[np.integer], at_s: Instants | float) -> NDArray[np.int64]:
         """The entry in force for each client at an instant."""
         low, high = self.first[client], self.first[client + 1] - 1

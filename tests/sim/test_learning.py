@@ -98,13 +98,13 @@ class Story:
 
 def spans_of(scenario: Scenario) -> Spans:
     """When the server trains."""
-    return training_spans(scenario, World(scenario).rounds)
+    return training_spans(scenario, World(scenario).rounds[0])
 
 
 def have(scenario: Scenario, what: str, client: int = 0, links: Any = None) -> list[tuple[float, int]]:
     """When a client gets which version of a copy or a rejector."""
     known = World(scenario)
-    plan = schedule(scenario, known.population, known.rounds, known.capacities[0], links or known.links)
+    plan = schedule(scenario, known.population, known.rounds, known.capacities, links or known.links)
     held = getattr(plan, what)
     mine = slice(held.first[client] + 1, held.first[client + 1])
     return list(zip(held.at_s[mine].tolist(), held.version[mine].tolist(), strict=True))
