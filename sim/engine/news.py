@@ -29,7 +29,8 @@ class News:
         self._uses_feedback = scenario.learns_from_answers
         self._label, self._clients, self._models = learned.samples.label, scenario.clients, models
         self._trained = trained(scenario)
-        self._is_several = len(scenario.stations) > 1 or len(scenario.server_models) > 1
+        several = max(len(scenario.stations), len(scenario.server_models), world.parameters.most_options)
+        self._is_several = several > 1
         self._whom = Whom.of(world.parameters, len(scenario.server_models), None)
         labels = online or scenario.federation
         self.replay_buffer = ReplayBuffer(

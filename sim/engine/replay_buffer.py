@@ -49,7 +49,7 @@ def notes(
 
     held_out: bool, along the sample axis. Labels of held-out samples train nothing, so nothing of them
     leaves this function. counts_decisions: also notes requests of which only the decision is known. learners:
-    where there are several servers or models; None: there is one of each.
+    where there are several servers, models or options; None: there is one of each.
     """
     n = len(rows["request_id"])
     finished = np.full(n, np.inf)
