@@ -30,8 +30,9 @@ from analysis.figures.style import (
     shade_outages,
     styled,
 )
+from analysis.metrics.rounds import in_force_s, learners
 from analysis.run_folder.run import Run
-from analysis.run_folder.traffic import Traffic
+from analysis.run_folder.traffic import Floats, Traffic
 
 DRIFT = (0, (7, 2, 1, 2, 1, 2))
 LAPSED = {"round_lost": ("lost round", "x", VERMILION), "round_skipped": ("skipped round", "|", GREY)}
@@ -99,26 +100,47 @@ def _accuracy(axes: Axes, run: Run, bins: pd.DataFrame) -> None:
 
 
 def _versions(axes: Axes, run: Run) -> None:
-    rows = run.timeline
-    version = rows["server_version"].to_numpy(dtype=float)
-    axes.step(rows["at_s"], version, where="post", color=INK, label="version")
+    at_s, most = run.timeline["at_s"].to_numpy(dtype=float), 1.0
+    level: dict[str, Floats] = {}
+    for place, (name, target) in enumerate(learners(run).items()):
+        before = np.searchsorted(in_force_s(run, target), at_s, side="left") - 1.0
+        level[target] = np.maximum(before, 0.0)
+        axes.step(at_s, level[target], where="post", color=_colour(run, place), label=_of(run, name))
+        most = max(most, float(level[target].max(initial=1.0)))
     for kind, (name, marker, colour) in LAPSED.items():
-        at_s = run.events.loc[run.events["kind"] == kind, "at_s"].to_numpy(dtype=float)
-        if at_s.size:
-            level = version[np.clip(np.searchsorted(rows["at_s"], at_s, side="right") - 1, 0, None)]
-            axes.plot(at_s, level, marker, color=colour, ms=7, mew=1.6, label=name)
-    axes.set_ylim(-0.05 * version.max(initial=1.0), 1.1 * version.max(initial=1.0))
+        lapsed = run.events[run.events["kind"] == kind]
+        if len(lapsed):
+            second = np.searchsorted(at_s, lapsed["at_s"], side="right") - 1
+            met = [
+                level[str(target)][at]
+                for target, at in zip(lapsed["target"], np.maximum(second, 0), strict=True)
+            ]
+            axes.plot(
+                lapsed["at_s"].to_numpy(dtype=float), met, marker, color=colour, ms=7, mew=1.6, label=name
+            )
+    axes.set_ylim(-0.05 * most, 1.1 * most)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel("server's model\n(version)")
 
 
+def _of(run: Run, name: str, what: str = "version") -> str:
+    """What a line of one model is called: by its name where there are several."""
+    return name if len(learners(run)) > 1 else what
+
+
+def _colour(run: Run, place: int, alone: str = INK) -> str:
+    return SERIES[place % len(SERIES)] if len(learners(run)) > 1 else alone
+
+
 def _age(axes: Axes, run: Run) -> None:
-    made = run.events[run.events["kind"] == "model_in_force"].groupby("at_s")["value"].max()
-    since = np.unique(np.append(0.0, made.index.to_numpy(dtype=float)))
-    at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
-    age_s = at_s - np.repeat(since, 2)
-    axes.plot(at_s, age_s, color=GREEN, label="age")
-    axes.set_ylim(0, 1.1 * float(age_s.max(initial=1.0)))
+    most = 1.0
+    for place, (name, target) in enumerate(learners(run).items()):
+        since = in_force_s(run, target)
+        at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
+        age_s = at_s - np.repeat(since, 2)
+        axes.plot(at_s, age_s, color=_colour(run, place, GREEN), label=_of(run, name, "age"))
+        most = max(most, float(age_s.max(initial=1.0)))
+    axes.set_ylim(0, 1.1 * most)
     axes.set_ylabel("age of the\nserver's model (s)")
 
 

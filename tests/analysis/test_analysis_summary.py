@@ -32,10 +32,11 @@ def summaries(
     of_learners: Finished,
     of_starters: Finished,
     of_adaptive: Finished,
+    of_rounds: Finished,
     of_sharers: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
-    runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_sharers)
+    runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers)
     return [summary for _, summary in runs]
 
 
