@@ -12,7 +12,7 @@ from sim.engine.state import Columns, Ended, empty, join, take
 from sim.results.columns import OUTCOMES
 from sim.results.last_sends import is_answer
 
-_REMOTE = OUTCOMES.index("remote")
+_REMOTE, _NO_POWER = (OUTCOMES.index(outcome) for outcome in ("remote", "no_power"))
 
 NOTE_TYPES: dict[str, str] = {
     "request_id": "i8",
@@ -64,13 +64,14 @@ def notes(
     else:  # of two attempts at once either may be answered
         order = np.lexsort((sends["attempt"], is_answer(Ended(rows, sends))))
     last[sends["row"][order]] = order
+    ran_empty = (rows["outcome"] == _NO_POWER) & (rows["server_version"] < 0)  # before it decided
     answered = (rows["outcome"] == _REMOTE) & ~np.isnan(rows["completed_at"])
     found = {name: rows[name] for name in ("request_id", "client", "sample", "propensity")} | {
         "finished": finished,
         "answered": np.where(answered, rows["completed_at"], np.inf),
         "began": np.append(sends["started"], np.nan)[first],
         "started": np.append(sends["started"], np.nan)[last],
-        "decided": rows["decided"] if counts_decisions else np.full(n, np.inf),
+        "decided": np.where(ran_empty, np.inf, rows["decided"]) if counts_decisions else np.full(n, np.inf),
     }
     if learners is not None:
         chosen = np.append(sends["model"], -1)[last], np.append(sends["option"], -1)[last]

@@ -416,7 +416,7 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     network = draw(networks(lattice))
     training = draw(trainings(horizon, lattice))
     for group in fleet:
-        if "online" not in training and (part := draw(seldom(parts(lattice)))):
+        if part := draw(seldom(parts(lattice))):
             group["options"] = ({"option": "part", "server": "server"} | part,)
         group["link"]["over"] = over_some(draw, network)
         group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
@@ -521,8 +521,6 @@ def learned_by_several(
             found["online"]["models"] = draw(st.none() | some)
         for group in fleet:
             plain_devices(group)
-            for option in group.get("options") or ():
-                option |= {"device_s": 0.0, "device_j": 0.0}
     if any(SCORES[group["policy"]["score"]].needs_rejector for group in fleet):
         found["feedback"] = "full"  # an answer tells of one option
     return found

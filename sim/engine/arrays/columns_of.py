@@ -8,7 +8,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.layout import Asked, Lists, Replicas
+from sim.engine.arrays.layout import Asked, Lists, Newer, Replicas
 from sim.engine.arrays.parameters import Labels, VersionsHeld
 from sim.engine.arrays.room import heap_of
 from sim.engine.clock import Stretch
@@ -41,6 +41,26 @@ def asked_of(scores: int, stretch: Stretch, rows: int) -> Asked:
             for column, values in zip(found[:-1], of_score.columns(), strict=True):
                 column[place, here] = values
     return found
+
+
+def newer_of(scores: int, stretch: Stretch, rows: int) -> Newer:
+    """What decisions of rows compare that may be taken by newer rejectors than those of when they come."""
+    parts = [one.newer for one in stretch.undecided if one.newer is not None]
+    m = sum(len(one.row) for one in parts)
+    row, at_s = np.empty(m, dtype=np.int64), np.empty(m)
+    score, columns = np.empty(m, dtype=np.float32), [np.zeros((scores, m)) for _ in range(4)]
+    first = 0
+    for one in parts:
+        here = slice(first, first + len(one.row))
+        row[here], at_s[here] = one.row, one.at_s
+        score[here] = np.max([of_score.score for of_score in one.asked], axis=0)
+        for place, of_score in enumerate(one.asked):
+            for column, values in zip(columns, of_score.columns(), strict=True):
+                column[place, here] = values
+        first = here.stop
+    order = np.lexsort((at_s, row))
+    begins = np.searchsorted(row[order], np.arange(rows + 1 if m else 0)).astype(np.int64)
+    return Newer(begins, at_s[order], score[order], *(column[:, order] for column in columns))
 
 
 def replicas_of(state: State) -> Replicas:
