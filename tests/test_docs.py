@@ -44,7 +44,7 @@ SMALL = (
     "training.online=null",
 )
 ONE_PROCESS = ["--local", "--quiet", "--force"]
-OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_policies", "roaming_policies"}
+OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_drift", "edge_cloud_policies", "roaming_policies"}
 MANY_RUNS = {"sweep", "study", "capacity"}
 SMALL_PAPER = (
     "data.samples=400",
