@@ -16,6 +16,7 @@ from sim.world.population import population
 
 LATTICE_S = 0.25
 BANDWIDTHS = Path(__file__).parent / "bandwidths"
+TO_AND_FRO = Path(__file__).parent / "moves" / "to_and_fro.csv"
 
 
 def spans(lattice: bool, low: int, high: int) -> st.SearchStrategy[float]:
@@ -646,7 +647,8 @@ def moves(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
         "next": st.none() | st.just({"a": {"b": 1.0}}),
         "begin": st.sampled_from([None, "a", "b"]),
     }
-    return st.fixed_dictionaries(together) | st.fixed_dictionaries(alone)
+    from_file = {"cells": st.sampled_from([cells, cells[:2]]), "file": st.just(str(TO_AND_FRO))}
+    return st.one_of(map(st.fixed_dictionaries, (together, alone, from_file)))
 
 
 def _instant(of: tuple[float, str]) -> float:
