@@ -222,14 +222,6 @@ DEFINITIONS = {
     ),
     "rounds.lost": "Rounds cut short because the last usable replica stopped (rounds).",
     "rounds.skipped": "Rounds that were due while no replica was usable (rounds).",
-    "rounds.by_model.*.made": "Of several models that train: rounds that made a new version of it (rounds).",
-    "rounds.by_model.*.lost": (
-        "Its rounds cut short because the last server that was training it stopped (rounds)."
-    ),
-    "rounds.by_model.*.skipped": "Its rounds that were due while no server that has it was up (rounds).",
-    "rounds.by_model.*.age_mean_s": (
-        "For how long its version in force had been in force, mean over the time after the warm-up (s)."
-    ),
     "rounds.gap_mean_s": "Mean of the gaps that rounds decided on, where gaps are adaptive (s).",
     "rounds.gap_min_s": "The shortest of them (s).",
     "rounds.gap_max_s": "The longest of them (s).",
