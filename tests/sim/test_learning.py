@@ -336,14 +336,14 @@ def test_a_request_that_never_reached_the_server_is_judged_by_the_version_at_its
 @pytest.mark.parametrize("path", ["simpy", "compiled"])
 def test_a_decision_that_waits_for_the_device_is_by_the_rejector_of_then(path):
     """What is sent takes half a second of the device first. The rejector of version 1 is ready at 3.25, that
-    of 2 at 5.25: a request that comes at 3.125, behind one of 3.0, is decided at 3.5, by version 1; two that
-    come at 5.0 and 5.125, behind one of 4.9375, at 5.4375, by version 2.
+    of 2 at 5.25: a request that comes at 3.0, behind one of 2.75, is decided at 3.25, by version 1, which is
+    there first; two that come at 5.0 and 5.125, behind one of 4.9375, at 5.4375, by version 2.
     """
     option = {"option": "part", "server": "server", "device_s": 0.5}
     scenario = scenario_of(group={"options": (option,)}, horizon_s=7.0)
-    arrivals = (3.0, 0), (3.125, 0), (4.9375, 0), (5.0, 0), (5.125, 0)
+    arrivals = (2.75, 0), (3.0, 0), (4.9375, 0), (5.0, 0), (5.125, 0)
     story = Story(scenario, *arrivals)
-    assert story["decided_at_s"] == [3.0, 3.5, 4.9375, 5.4375, 5.4375]
+    assert story["decided_at_s"] == [2.75, 3.25, 4.9375, 5.4375, 5.4375]
     assert story["rejector_version"] == [0, 1, 1, 2, 2]
     assert story["score"][1:] == [1.0, 1.0, 2.0, 2.0]  # as its version is
     learned = made_up(scenario)

@@ -95,9 +95,13 @@ class Story:
         learned.samples.held_out[:] = False
         self.learner, written = Told(scenario, learned), WrittenArrivals(arrivals)
         self.requests, self.attempts = product(scenario, learned, written, 60.0, self.learner)
-        told, tries = reference(scenario, learned, written, 60.0, Told(scenario, learned))
+        other, in_pieces = Told(scenario, learned), Told(scenario, learned)
+        told, tries = reference(scenario, learned, written, 60.0, other)
         assert differences(self.requests, told) == []
         assert differences(self.attempts, tries) == []
+        assert differences(product(scenario, learned, written, 0.75, in_pieces)[0], self.requests) == []
+        for again in (other, in_pieces):
+            assert_same_rounds(self.learner.training_rounds, again.training_rounds)
 
     def __getitem__(self, column: str) -> list[Any]:
         return self.requests[column].tolist()
@@ -107,6 +111,20 @@ class Story:
         """Per round the (model, instant) of what was finished."""
         told = [one.deferred for one in self.learner.training_rounds]
         return [list(zip(one.model.tolist(), one.finished_at_s.tolist(), strict=True)) for one in told]
+
+
+def assert_same_rounds(some: list[TrainingRound], others: list[TrainingRound]) -> None:
+    for one, other in zip(some, others, strict=True):
+        assert (one.version, one.at_s, one.in_force_at_s, one.makes) == (
+            other.version,
+            other.at_s,
+            other.in_force_at_s,
+            other.makes,
+        )
+        np.testing.assert_array_equal(one.trains, other.trains)
+        for told, again in ((one.deferred, other.deferred), (one.feedback, other.feedback)):
+            for left, right in zip(vars(told).values(), vars(again).values(), strict=True):
+                np.testing.assert_array_equal(left, right)
 
 
 def fates(scenario: Scenario, model: int) -> list[tuple[float, float, str]]:
@@ -169,7 +187,7 @@ def test_a_round_takes_capacity_of_the_servers_that_take_part():
 
 
 def test_only_the_models_that_are_named_learn():
-    scenario = with_models(scenario_of(), "large")
+    scenario = with_models(scenario_of(capacity_share=0.5), "large")
     assert World(scenario).schedule.of_models.tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]
     assert training_spans(scenario, World(scenario).rounds[0]) == ()
     assert Story(scenario, (3.5, 0))["server_version"] == [0]
@@ -224,8 +242,8 @@ def test_who_does_not_ask_a_model_is_not_sent_it():
     (chunk,) = chunks(World(scenario), learned, WrittenArrivals(((1.0, 0),)), 60.0, learner)
     assert [one.trains.tolist() for one in learner.training_rounds] == [[0, 1], [0], [1]]
     assert chunk.seconds["server_version"].tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3]
-    assert chunk.seconds["copy_staleness"].max() == 0.0  # they have all that is new to them
-    assert chunk.seconds["rejector_staleness"].max() == 0.0
+    assert not chunk.seconds["copy_staleness"].any()  # they have all that is new to them
+    assert not chunk.seconds["rejector_staleness"].any()
 
 
 # What rounds learn, and what rows tell.
@@ -252,6 +270,19 @@ def test_a_request_that_two_servers_served_teaches_both():
     story = Story(scenario_of(fleet=fleet, source="deferred", horizon_s=4.5), (1.0, 0))
     assert story["server"] == ["cloud"]
     assert story.taught == [[(0, 1.25), (1, 1.375)]]
+
+
+def test_of_two_attempts_at_once_the_one_that_was_answered_is_judged():
+    """Sent to the edge at 1.0, and 0.125 s later to the cloud, too: the edge answers at 1.25."""
+    unsure = {"score": "confidence", "price": {"kind": "always_remote"}}
+    fleet = (asking(hedge={"after_s": 0.125, "cancel": False}, policy=unsure),)
+    told = scenario_of(fleet=fleet, horizon_s=6.5).model_dump()
+    told["training"]["feedback"] = "deferred_only"
+    story = Story(Scenario.model_validate(told), (1.0, 0), (3.5, 0))
+    assert (story["attempts"], story["server"], story["server_version"]) == ([2, 2], ["edge", "edge"], [0, 1])
+    _, heard = (one.feedback for one in story.learner.training_rounds)
+    assert heard.answered_at_s.tolist() == [3.75]
+    assert heard.server_correct.tolist() == [story["label"][1] == 1]
 
 
 def test_rows_tell_the_version_of_the_model_that_answered():
@@ -311,16 +342,7 @@ def test_a_second_server_with_the_model_that_nobody_asks_changes_nothing():
     assert differences(*(table.drop(columns=[*names], errors="ignore") for table in (attempts, tries))) == []
     assert requests["server_version"].max() > 3
     assert len(rounds) == len(same) > 3
-    for mine, other in zip(rounds, same, strict=True):
-        for told_one, told_two in ((mine.deferred, other.deferred), (mine.feedback, other.feedback)):
-            for left, right in zip(vars(told_one).values(), vars(told_two).values(), strict=True):
-                np.testing.assert_array_equal(left, right)
-        assert (mine.version, mine.at_s, mine.in_force_at_s, mine.makes) == (
-            other.version,
-            other.at_s,
-            other.in_force_at_s,
-            other.makes,
-        )
+    assert_same_rounds(rounds, same)
 
 
 @tried(60)
