@@ -90,9 +90,11 @@ class Told(MadeUpLearner):
 class Story:
     """What became of requests that arrived at the given (instant, client)."""
 
-    def __init__(self, scenario: Scenario, *arrivals: tuple[float, int]) -> None:
+    def __init__(self, scenario: Scenario, *arrivals: tuple[float, int], label: int | None = None) -> None:
         learned = made_up(scenario)
         learned.samples.held_out[:] = False
+        if label is not None:
+            learned.samples.label[:] = label
         self.learner, written = Told(scenario, learned), WrittenArrivals(arrivals)
         self.requests, self.attempts = product(scenario, learned, written, 60.0, self.learner)
         other, in_pieces = Told(scenario, learned), Told(scenario, learned)
@@ -273,16 +275,17 @@ def test_a_request_that_two_servers_served_teaches_both():
 
 
 def test_of_two_attempts_at_once_the_one_that_was_answered_is_judged():
-    """Sent to the edge at 1.0, and 0.125 s later to the cloud, too: the edge answers at 1.25."""
+    """Sent to the edge at 3.5, and 0.125 s later to the cloud, too, which has no new version yet: the edge
+    answers at 3.75, and is right by its first."""
     unsure = {"score": "confidence", "price": {"kind": "always_remote"}}
     fleet = (asking(hedge={"after_s": 0.125, "cancel": False}, policy=unsure),)
-    told = scenario_of(fleet=fleet, horizon_s=6.5).model_dump()
+    told = scenario_of(fleet=fleet, cloud=((1.5, 3.25),), horizon_s=6.5).model_dump()
     told["training"]["feedback"] = "deferred_only"
-    story = Story(Scenario.model_validate(told), (1.0, 0), (3.5, 0))
+    story = Story(Scenario.model_validate(told), (1.0, 0), (3.5, 0), label=1)
     assert (story["attempts"], story["server"], story["server_version"]) == ([2, 2], ["edge", "edge"], [0, 1])
     _, heard = (one.feedback for one in story.learner.training_rounds)
     assert heard.answered_at_s.tolist() == [3.75]
-    assert heard.server_correct.tolist() == [story["label"][1] == 1]
+    assert heard.server_correct.tolist() == [True]
 
 
 def test_rows_tell_the_version_of_the_model_that_answered():
