@@ -75,26 +75,33 @@ def drifts(run: Run) -> list[float]:
 
 def server_accuracy_bins(traffic: Traffic, most_bins: int = 60) -> pd.DataFrame:
     """The share of held-out requests that the server in force gets right, asked or not, a column per group,
-    in bins of at least 10 s by arrival; the index is the middle of a bin (s).
+    in bins of at least 10 s by arrival; the index is the middle of a bin (s). Where several models learn a
+    column for each, of the requests that were sent to it.
     """
     requests, horizon_s = traffic.everything, traffic.run.horizon_s
     rows = requests[requests["held_out"] & requests["server_known"]]
+    models = list(learners(traffic.run))
+    several = len(models) > 1 and "model" in rows
+    if several:
+        rows = rows[rows["deferred"]]
     width = bin_width_s(horizon_s, 10, most_bins)
     places = rows.assign(
-        bin=(rows["arrived_at_s"] // width).astype("int64"), group=rows["group"].astype("str")
+        bin=(rows["arrived_at_s"] // width).astype("int64"),
+        whose=rows["model" if several else "group"].astype("str"),
     )
-    bins = places.pivot_table(index="bin", columns="group", values="server_right", aggfunc="mean")
+    bins = places.pivot_table(index="bin", columns="whose", values="server_right", aggfunc="mean")
     bins.index = (bins.index.to_numpy(dtype=float) + 0.5) * width
-    return bins.reindex(columns=list(traffic.run.groups))
+    return bins.reindex(columns=models if several else list(traffic.run.groups))
 
 
 def _accuracy(axes: Axes, run: Run, bins: pd.DataFrame) -> None:
-    for place, group in enumerate(run.groups):
-        axes.plot(bins.index, bins[group], color=SERIES[place % len(SERIES)], label=group)
+    for place, whose in enumerate(bins.columns):
+        axes.plot(bins.index, bins[whose], color=SERIES[place % len(SERIES)], label=whose)
     lowest = float(np.nanmin(bins.to_numpy(dtype=float))) if bins.notna().to_numpy().any() else 0.0
     axes.set_ylim(max(0.0, np.floor(lowest * 10 - 0.3) / 10), 1.0)
     axes.yaxis.set_major_formatter(as_percent())
-    axes.set_ylabel("server right\n(% of held-out)")
+    asked = list(bins.columns) != list(run.groups)
+    axes.set_ylabel("right when asked\n(% of held-out)" if asked else "server right\n(% of held-out)")
     if drifts(run):
         axes.plot([], [], color=INK, lw=1.0, ls=DRIFT, label="drift")
 

@@ -13,6 +13,7 @@ import analysis
 from analysis.figures import online
 from analysis.figures.alt import online as words_of_figure
 from analysis.figures.learning import owners
+from analysis.figures.online import server_accuracy_bins
 from analysis.metrics.rounds import in_force_s, learners, mean_age_s
 from analysis.reports.sentences import sentences
 from analysis.run_folder.traffic import traffic_kept
@@ -49,7 +50,16 @@ def test_requests_tell_the_version_of_the_model_that_answered(of_rounds: Played)
 def test_the_figure_has_a_line_for_each_model(of_rounds: Played) -> None:
     run = analysis.load_run(of_rounds[0])
     figure = online(traffic_kept(run))
-    versions, ages = figure.axes[1], figure.axes[2]
+    right, versions, ages = figure.axes[:3]
+    bins = server_accuracy_bins(traffic_kept(run))
+    rows = traffic_kept(run).everything
+    mine = rows[
+        rows["held_out"] & rows["deferred"] & (rows["model"] == "large") & (rows["arrived_at_s"] < 10)
+    ]
+    assert bins.columns.tolist() == ["small", "large"]
+    assert bins["large"].iloc[0] == pytest.approx(mine["server_right"].mean())
+    assert [line.get_label() for line in right.get_lines()][:2] == ["small", "large"]
+    assert right.get_ylabel().startswith("right when asked")
     lines = {line.get_label(): line for line in versions.get_lines()}
     assert max(lines["small"].get_ydata()) == 11
     assert max(lines["large"].get_ydata()) == 8
