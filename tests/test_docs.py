@@ -45,6 +45,7 @@ SMALL = (
 )
 ONE_PROCESS = ["--local", "--quiet", "--force"]
 OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_drift", "edge_cloud_policies", "roaming_policies"}
+SOONER = {"edge_cloud_drift": ("fleet.*.traffic.drift=[]", "training.online.every_s=8")}  # within 20 s
 MANY_RUNS = {"sweep", "study", "capacity"}
 SMALL_PAPER = (
     "data.samples=400",
@@ -185,7 +186,7 @@ def test_every_command_can_be_given(
     elif words[0] in MANY_RUNS:
         less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0")]
         whose = "servers.*" if words[1] in OF_SEVERAL_SERVERS else "server"
-        less += [f"--set={whose}.outages=[]"]
+        less += [f"--set={one}" for one in (f"{whose}.outages=[]", *SOONER.get(words[1], ()))]
         seeds = ["--seeds", "4"] if words[0] == "capacity" and "--seeds" not in words else []
         assert call(monkeypatch, [*words, *seeds, "--quiet", *less]) == 0, capsys.readouterr().err
     elif "scenario" in reported:

@@ -100,21 +100,24 @@ def time_shares(moves: Moves, clients: int, horizon_s: float) -> Floats:
     """The share of a run that a client of a group is in each cell, (cells,), mean over its clients: as
     written, or as it is in the long run."""
     if moves.file is not None:
-        who, at_s, place = (
-            np.concatenate(part) for part in zip(*_replayed(moves, np.arange(clients)), strict=True)
-        )
-        order = np.lexsort((at_s, who))
-        who, began = who[order], np.clip(at_s[order], 0.0, horizon_s)
-        until = np.where(np.append(np.diff(who) == 0, False), np.append(began[1:], 0.0), horizon_s)
-        spent = np.bincount(place[order], weights=until - began, minlength=len(moves.cells))
-        mean: Floats = spent / max(horizon_s * clients, 1e-9)
-        return mean
+        return _replayed_shares(moves, clients, horizon_s)
     if moves.at is None:
         return shares(moves)
     began = np.array([at_s for at_s, _ in moves.at])
     held = np.diff(np.append(np.minimum(began, horizon_s), horizon_s))
     place = [moves.cells.index(cell) for _, cell in moves.at]
     found: Floats = np.bincount(place, weights=held, minlength=len(moves.cells)) / max(horizon_s, 1e-9)
+    return found
+
+
+def _replayed_shares(moves: Moves, clients: int, horizon_s: float) -> Floats:
+    parts = zip(*_replayed(moves, np.arange(clients)), strict=True)
+    who, at_s, place = (np.concatenate(part) for part in parts)
+    order = np.lexsort((at_s, who))
+    who, began = who[order], np.clip(at_s[order], 0.0, horizon_s)
+    until = np.where(np.append(np.diff(who) == 0, False), np.append(began[1:], 0.0), horizon_s)
+    spent = np.bincount(place[order], weights=until - began, minlength=len(moves.cells))
+    found: Floats = spent / max(horizon_s * clients, 1e-9)
     return found
 
 

@@ -48,8 +48,8 @@ def _read(path: str, _changed_ns: int, _bytes: int, clients: int, cells: tuple[s
             file.refuse(rows, int(wrong[0]), "time", float(at_s[wrong[0]]), "must be 0 or more seconds")
         named = file.texts(rows, "cell")
         place = np.full(len(client), -1)
-        for number, cell in enumerate(cells):
-            place[pc.equal(pc.utf8_trim_whitespace(named), cell).to_numpy(zero_copy_only=False)] = number
+        for code, cell in enumerate(cells):
+            place[pc.equal(pc.utf8_trim_whitespace(named), cell).to_numpy(zero_copy_only=False)] = code
         wrong = np.flatnonzero(place < 0)
         if len(wrong):
             cell = named[int(wrong[0])].as_py()
