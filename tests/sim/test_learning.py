@@ -333,14 +333,15 @@ def test_a_request_that_never_reached_the_server_is_judged_by_the_version_at_its
     assert story["server_label"][1] == 1
 
 
+@pytest.mark.parametrize("options", [1, 2])
 @pytest.mark.parametrize("path", ["simpy", "compiled"])
-def test_a_decision_that_waits_for_the_device_is_by_the_rejector_of_then(path):
+def test_a_decision_that_waits_for_the_device_is_by_the_rejector_of_then(path, options):
     """What is sent takes half a second of the device first. The rejector of version 1 is ready at 3.25, that
     of 2 at 5.25: a request that comes at 3.0, behind one of 2.75, is decided at 3.25, by version 1, which is
     there first; two that come at 5.0 and 5.125, behind one of 4.9375, at 5.4375, by version 2.
     """
-    option = {"option": "part", "server": "server", "device_s": 0.5}
-    scenario = scenario_of(group={"options": (option,)}, horizon_s=7.0)
+    parts = tuple({"option": f"o{n}", "server": "server", "device_s": 0.5} for n in range(options))
+    scenario = scenario_of(group={"options": parts}, horizon_s=7.0)
     arrivals = (2.75, 0), (3.0, 0), (4.9375, 0), (5.0, 0), (5.125, 0)
     story = Story(scenario, *arrivals)
     assert story["decided_at_s"] == [2.75, 3.25, 4.9375, 5.4375, 5.4375]

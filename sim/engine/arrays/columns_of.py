@@ -60,7 +60,8 @@ def newer_of(scores: int, stretch: Stretch, rows: int) -> Newer:
         first = here.stop
     order = np.lexsort((at_s, row))
     begins = np.searchsorted(row[order], np.arange(rows + 1 if m else 0)).astype(np.int64)
-    return Newer(begins, at_s[order], score[order], *(column[:, order] for column in columns))
+    in_order = (np.ascontiguousarray(column[:, order]) for column in columns)
+    return Newer(begins, at_s[order], score[order], *in_order)
 
 
 def replicas_of(state: State) -> Replicas:
