@@ -284,6 +284,7 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     ("ServerModel", "family"): lambda one: one.word("linear", "mlp"),
     ("Pretrain", "epochs"): lambda one: one.number(1, 3),
     ("Training", "online"): Drawing.online,
+    ("Online", "models"): lambda one: one.some(one.models, least=1),
     ("MixAll", "drift"): Drawing.drift,
     ("MixOwn", "drift"): Drawing.drift,
     ("MixDirichlet", "drift"): Drawing.drift,

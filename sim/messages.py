@@ -134,14 +134,23 @@ def learned_of(kept: Mapping[str, Any]) -> Learned:
 
 @dataclass(frozen=True)
 class Deferred:
-    """Samples that reached the server and whose labels have come, by (finished_at_s, request), (d,) each.
+    """Samples that reached a server and whose labels have come, by (finished_at_s, request), (d,) each.
 
-    client int32; sample: place on the sample axis, int32, never a held-out one; finished_at_s float64.
+    client int32; sample: place on the sample axis, int32, never a held-out one; finished_at_s float64. model:
+    of several that train who learns from it, int16, all of one before those of the next; None: there is one.
     """
 
     client: NDArray[np.int32]
     sample: NDArray[np.int32]
     finished_at_s: NDArray[np.float64]
+    model: NDArray[np.int16] | None = None
+
+    def of(self, model: int) -> Deferred:
+        """What one of the servers' models learns from."""
+        if self.model is None:
+            return self
+        mine = self.model == model
+        return Deferred(self.client[mine], self.sample[mine], self.finished_at_s[mine])
 
 
 @dataclass(frozen=True)
@@ -181,7 +190,8 @@ class TrainingRound:
 
     deferred, feedback: what became known since the last round, each request once; empty where the
     scenario has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will
-    learn against this version, ascending, int32; the others never see it.
+    learn against this version, ascending, int32; the others never see it. makes: of several models of the
+    servers those that train, by place, and which version of its own each makes; empty: the one there is.
     """
 
     version: int
@@ -190,6 +200,7 @@ class TrainingRound:
     deferred: Deferred
     feedback: Feedback
     trains: NDArray[np.int32]
+    makes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,7 +218,8 @@ class Merge:
 class Update:
     """What a round made.
 
-    server_label: int16 (n,), the new version's answers, None where the server learns nothing. score: per
+    server_label: int16 (n,), the new version's answers, of several models (models, n), None where the server
+    learns nothing. score: per
     group float32 (rows, n), rows as in `GroupTables`, or None where nothing changed; rows of clients that do
     not train are not looked at. learning: columns of the table of that name, to be appended, but `staleness`,
     which the run knows better. nearest: where prototypes were merged, per group int16 (variants, n), the

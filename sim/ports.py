@@ -12,7 +12,7 @@ class OnlineLearner(Protocol):
     """The learners while a run goes on."""
 
     def train_round(self, training_round: TrainingRound) -> Update:
-        """Trains the server for one round and the rejectors named in it against its new version.
+        """Trains the server's models for one round and the rejectors named in it against their new versions.
 
         Rounds come in the order of their versions, 1, 2, …, each once; those that are lost or skipped
         come not at all, so nothing has to be taken back. The law: an update is a function of the rounds so

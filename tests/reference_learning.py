@@ -126,7 +126,7 @@ class School:
         version, sample = sum(since <= attempt.started for since in self.in_force) - 1, request.sample
         return version, at, self.server_label[version][sample] != self.learned.samples.label[sample]
 
-    def slows(self) -> float:
+    def slows(self, _place: int = 0) -> float:
         """How much longer a batch takes that starts now: training has its share of the server.
 
         A round lasts from its due time on, half-open as outages are, even for a batch that starts at that
@@ -291,6 +291,10 @@ class School:
         if request.sends and not isnan(request.sends[-1].started):
             return bisect_right(self.in_force, request.sends[-1].started) - 1
         return request.server_version_at_decision
+
+    def own_version(self, version: int, _model: int) -> int:
+        """The one model's."""
+        return version
 
 
 def sample_of(phase: Phase, member: int, draw: float) -> int:

@@ -23,6 +23,7 @@ from reference_learning import School, sample_of
 from reference_limits import Bucket, CircuitBreaker, Periods, account
 from reference_network import Link as SharedLink
 from reference_prices import Calibration, Client, weighed
+from reference_schools import Schools
 from reference_server import Server, Timeline, alone
 
 from sim.engine.events import Kind
@@ -139,10 +140,12 @@ class Reference:
         self.options, self.cells = World(scenario).options, World(scenario).cells.in_force
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
-        school = Together if scenario.federation else School
+        choices = len(scenario.stations), len(scenario.server_models), *map(len, self.options)
+        several = max(choices) > 1
+        school = Together if scenario.federation else Schools if several else School
         self.school = school(self.env, scenario, learned, self.requests, learner)
         self.servers = [
-            Server(self.env, scenario, place, self.school.slows, self.reply, self.work)
+            Server(self.env, scenario, place, partial(self.school.slows, place), self.reply, self.work)
             for place in range(len(scenario.stations))
         ]
         self.shared_links = [

@@ -44,7 +44,9 @@ SMALL = (
     "training.online=null",
 )
 ONE_PROCESS = ["--local", "--quiet", "--force"]
-OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_policies", "roaming_policies"}
+OF_SEVERAL_SERVERS = {"multiplexing", "edge_cloud_drift", "edge_cloud_policies", "roaming_policies"}
+SOON = "{every_s: 8, steps: 1, step_s: 0, rejector_steps: 1, rejector_step_s: 0}"
+MORE = {"edge_cloud_drift": ("fleet.*.traffic.drift=[]", f"training.online={SOON}")}  # of some studies
 MANY_RUNS = {"sweep", "study", "capacity"}
 SMALL_PAPER = (
     "data.samples=400",
@@ -185,7 +187,7 @@ def test_every_command_can_be_given(
     elif words[0] in MANY_RUNS:
         less = [f"--set={one}" for one in (*SMALL, "horizon_s=20", "warm_up_s=0")]
         whose = "servers.*" if words[1] in OF_SEVERAL_SERVERS else "server"
-        less += [f"--set={whose}.outages=[]"]
+        less += [f"--set={one}" for one in (f"{whose}.outages=[]", *MORE.get(words[1], ()))]
         seeds = ["--seeds", "4"] if words[0] == "capacity" and "--seeds" not in words else []
         assert call(monkeypatch, [*words, *seeds, "--quiet", *less]) == 0, capsys.readouterr().err
     elif "scenario" in reported:

@@ -189,13 +189,13 @@ class MadeUpLearner:
         self._scenario, self._learned = scenario, learned
         self.training_rounds: list[TrainingRound] = []
         self.merges: list[Merge] = []
-        self._feedback_buffer = 0
+        self._feedback_buffer, self._label = 0, learned.tables.server_label
 
     def state(self) -> dict[str, Any]:
-        return {"feedback_buffer": self._feedback_buffer}
+        return {"feedback_buffer": self._feedback_buffer, "label": self._label}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._feedback_buffer = state["feedback_buffer"]
+        self._feedback_buffer, self._label = state["feedback_buffer"], state["label"]
 
     def train_rejectors(self, training_round: TrainingRound) -> Update:
         update = self.train_round(training_round)
@@ -237,19 +237,26 @@ class MadeUpLearner:
             *vars(training_round.deferred).values(),
             *vars(training_round.feedback).values(),
         ]
-        said = b"|".join(column.tobytes() for column in columns)
+        said = b"|".join(column.tobytes() for column in columns if column is not None)
         instants = np.array([training_round.at_s, training_round.in_force_at_s]).tobytes()
+        instants += np.array(training_round.makes).tobytes()
         self._feedback_buffer = crc32(said + instants, self._feedback_buffer)
         draw = np.random.default_rng([training_round.version, self._feedback_buffer])
-        tables = self._learned.tables
+        label = draw.integers(0, 10, self._label.shape).astype(np.int16)
+        names = list(self._scenario.server_models)
+        makes = training_round.makes or ((0, training_round.version),)
+        if training_round.makes:  # the others answer as they did
+            others = [model for model in range(len(names)) if model not in dict(makes)]
+            label[others] = self._label[others]
+        self._label = label
         return Update(
-            server_label=draw.integers(0, 10, len(tables.server_label)).astype(np.int16),
+            server_label=label,
             score=self._drawn(draw),
             learning={
-                "stage": ["server"],
-                "group": [""],
-                "step": [training_round.version],
-                "at_s": [training_round.in_force_at_s],
+                "stage": ["server"] * len(makes),
+                "group": [names[model] if training_round.makes else "" for model, _ in makes],
+                "step": [version for _, version in makes],
+                "at_s": [training_round.in_force_at_s] * len(makes),
             },
         )
 
@@ -490,7 +497,7 @@ def _versions(loop: Reference, request: Request) -> dict[str, object]:
         ]
         if version >= 0
         else -1,
-        "server_version": version,
+        "server_version": loop.school.own_version(version, _model(loop, request)),
         "copy_version": request.copy_version,
         "rejector_version": request.rejector_version,
     }

@@ -146,7 +146,8 @@ class ClientShard:
     ) -> list[BlockUpdate | None]:
         """Trains rejectors against a new version of the server, and scores; None for a block where none does.
 
-        correct: as `ServerUpdate`; server_right: whether that version is right on the sample axis, (n,).
+        correct: as `ServerUpdate`; server_right: whether that version is right on the sample axis, (n,), of
+        several models (models, n).
         """
         made: list[BlockUpdate | None] = []
         on_feedback = self._plan.scenario.learns_from_answers

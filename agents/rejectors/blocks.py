@@ -22,11 +22,10 @@ from agents.rejectors.feedback_buffer import FeedbackBuffer
 from agents.rejectors.inputs import INPUTS, RejectorInput, scale_of
 from agents.rejectors.option_losses import OptionTargets
 from agents.rejectors.option_surrogates import surrogate_of
-from agents.rejectors.outcome_costs import weights_of
 from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import StackedRejectors
 from agents.rejectors.surrogates import Client, Targets
-from agents.rejectors.told import told
+from agents.rejectors.told import seen_in_round, told, told_in_round
 from agents.server.online import rejector_round, row_of_client, steps_in_round, training_rows
 from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
@@ -94,17 +93,15 @@ class RejectorBlock:
     ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Trains against a new version of the server; which rows did, and their mean losses, both (rows,).
 
-        view: in which requests come now; correct: 1[e(x)=y] of the batches in that view, bool (steps, batch).
+        view: in which requests come now; correct: 1[e(x)=y] of the batches in that view, bool (steps, batch),
+        of several models (models, steps, batch).
         The scale of what rejectors take in stays that of pretraining. Rows that do not train keep their
         weights and their optimiser's memory.
         """
         plan, trains = self._plan, training_rows(self._plan, self._block, training_round)
         pool, batches = plan.in_view(plan.rejector_pool, view), rejector_round(plan, training_round.version)
-        of_each = to_tensor(correct)[:, None].expand(-1, self._block.rows, -1)
-        inputs, targets = (
-            self._scale.apply(self._inputs(pool)),
-            self._targets_in_run(training_round, pool, of_each),
-        )
+        inputs = self._scale.apply(self._inputs(pool))
+        targets = self._told(training_round, pool, seen_in_round(plan, self._block, correct))
         weigh = self._weigh(training_round.in_force_at_s, None)
         with rows_kept(self._optimiser, self._rejectors.parameters, torch.from_numpy(~trains)):
             losses = self._fit(inputs, targets, to_tensor(batches), weigh, len(batches))
@@ -137,10 +134,8 @@ class RejectorBlock:
             for part, kind in ((drawn.place, "i8"), (drawn.server_correct, "?"), (drawn.weight, "f4"))
         )
         axis = plan.samples.sample_id
-        inputs, targets = (
-            self._scale.apply(self._inputs(axis)),
-            self._targets_in_run(training_round, axis, right),
-        )
+        inputs = self._scale.apply(self._inputs(axis))
+        targets = self._told(training_round, axis, [right])
         weigh, federation = iter(weights), plan.scenario.federation
         precision = Precision(self._shared) if federation and federation.merge == "laplace" else None
         with rows_kept(self._optimiser, self._rejectors.parameters, torch.from_numpy(~trains)):
@@ -264,18 +259,11 @@ class RejectorBlock:
             draws,
         )
 
-    def _targets_in_run(
-        self, training_round: TrainingRound, sample_ids: NDArray[np.int32], server_correct: Tensor
-    ) -> Targets:
-        plan = self._plan
-        return Targets(
-            self.client_right(sample_ids),
-            server_correct,
-            to_tensor(plan.labels(sample_ids).astype(np.int64)),
-            weights_of(plan, self._block.group, self.settings),
-            torch.tensor([[each.c_1] for each in self.settings]),
-            stream(plan.scenario.seed, "online prices", self._block.group, training_round.version),
-        )
+    def _told(
+        self, training_round: TrainingRound, sample_ids: NDArray[np.int32], each_seen: Sequence[Tensor]
+    ) -> Targets | OptionTargets:
+        known = self.client_right(sample_ids), sample_ids, each_seen, training_round.version
+        return told_in_round(self._plan, self._block, self.settings, *known)
 
     def _inputs(self, sample_ids: NDArray[np.int32]) -> RejectorInput:
         """The rejectors' input, a row of features per model, not standardised."""

@@ -1,5 +1,5 @@
-"""What the rejectors of a block are told before the run: outcomes of their clients and of the models asked.
-Between the trajectory of the servers' models and `agents.rejectors.blocks`."""
+"""What the rejectors of a block are told before and during the run: outcomes of their clients and of models.
+Between what the servers' models answered in each step and `agents.rejectors.blocks`."""
 
 from __future__ import annotations
 
@@ -34,20 +34,56 @@ def told(
 ) -> Targets | OptionTargets:
     """The targets of a block on its pool, of one option or of several. settings: of each row; client_right:
     (rows, pool); correct: as in `Trajectory`, of several models (models, ...)."""
-    options, c_1 = options_of(plan.scenario, block.group), torch.tensor([[each.c_1] for each in settings])
-    labels = to_tensor(plan.labels(pool).astype(np.int64))
     prices = stream(plan.scenario.seed, "rejector prices", block.group)
     by_model = correct if correct.ndim == 5 else correct[None]
-    if len(options) == 1:
-        seen = _seen(plan, block, settings, options[0], by_model)
+    options = options_of(plan.scenario, block.group)
+    each_seen = [_seen(plan, block, settings, one, by_model) for one in options]
+    return _targets(plan, block, settings, client_right, pool, each_seen, prices)
+
+
+def told_in_round(
+    plan: Plan,
+    block: Block,
+    settings: Sequence[Setting],
+    client_right: Tensor,
+    pool: NDArray[np.int32],
+    each_seen: Sequence[Tensor],
+    version: int,
+) -> Targets | OptionTargets:
+    """The same in a round of the run. each_seen: of each option whether what is asked is right, (steps, rows,
+    batch)."""
+    prices = stream(plan.scenario.seed, "online prices", block.group, version)
+    return _targets(plan, block, settings, client_right, pool, each_seen, prices)
+
+
+def seen_in_round(plan: Plan, block: Block, correct: Correct) -> list[Tensor]:
+    """What each option is told to be right on, by every row alike, (steps, rows, batch). correct: 1[e(x)=y]
+    of the batches of a round, (steps, batch), of several models (models, steps, batch)."""
+    by_model = correct if correct.ndim == 3 else correct[None]
+    options = options_of(plan.scenario, block.group)
+    return [to_tensor(one.of(by_model))[:, None].expand(-1, block.rows, -1) for one in options]
+
+
+def _targets(
+    plan: Plan,
+    block: Block,
+    settings: Sequence[Setting],
+    client_right: Tensor,
+    pool: NDArray[np.int32],
+    each_seen: Sequence[Tensor],
+    prices: np.random.Generator,
+) -> Targets | OptionTargets:
+    c_1 = torch.tensor([[each.c_1] for each in settings])
+    labels = to_tensor(plan.labels(pool).astype(np.int64))
+    if len(each_seen) == 1:
+        seen = each_seen[0]
         client_right = client_right.to(seen.dtype) if seen.is_floating_point() else client_right
         weights = weights_of(plan, block.group, settings)
         own = own_costs(plan, block.group, settings)
         return Targets(client_right, seen, labels, weights, c_1, prices, own)
-    each_seen = [_seen(plan, block, settings, one, by_model) for one in options]
     if any(one.is_floating_point() for one in each_seen):  # several models answer some: outcomes are grades
         client_right, each_seen = client_right.float(), [one.float() for one in each_seen]
-    server = torch.stack(each_seen, dim=-1)
+    server = torch.stack(list(each_seen), dim=-1)
     own_prices = _pool_prices(plan, block.group)
     dearest = own_prices.max(axis=1)
     models = [

@@ -61,6 +61,9 @@ class GivenServer:
     def train_round(self, _training_round: TrainingRound) -> ServerUpdate:
         raise RuntimeError("a server whose answers are given is not trained")
 
+    def as_it_is(self, _training_round: TrainingRound) -> ServerUpdate:
+        raise RuntimeError("a server whose answers are given has no rounds")
+
     def state(self) -> State:
         """Nothing of it changes."""
         return {}

@@ -45,13 +45,13 @@ class Trajectory:
 class ServerUpdate:
     """What a round made: label, the new version's answers on the sample axis, int16 (n,); correct, by view
     1[e(x)=y] of the rejectors' batches, bool (steps, batch); loss and accuracy, means over the round's
-    batches before each step, NaN if it had none.
+    batches before each step, NaN if it had none. Of several models each has them as its first axis.
     """
 
     label: NDArray[np.int16]
     correct: dict[int, NDArray[np.bool_]]
-    loss: float
-    accuracy: float
+    loss: float | NDArray[np.float64]
+    accuracy: float | NDArray[np.float64]
 
 
 class ServerModel:
@@ -142,14 +142,19 @@ class ServerModel:
 
         It goes on where pretraining ended, its optimiser's memory included. Raises RunFailed if it diverges.
         """
-        self._replay = self._replay.with_round(self._plan, training_round)
+        plan, version = self._plan, training_round.version
+        self._replay = self._replay.with_round(plan, training_round, self._place)
         curve = []
-        for step, batch in enumerate(server_round(self._plan, training_round.version, self._replay)):
+        for step, batch in enumerate(server_round(plan, version, self._replay, *self._name)):
             curve.append(self._step(*batch))
             problem = f"the loss is {curve[-1][0]} at step {step}"
-            require_finite(curve[-1][0], "learn", f"server, version {training_round.version}", problem)
+            require_finite(curve[-1][0], "learn", f"{self._told}, version {version}", problem)
         loss, accuracy = np.mean(curve, axis=0).tolist() if curve else (np.nan, np.nan)
         return ServerUpdate(self.labels(), self._rightness(training_round), loss, accuracy)
+
+    def as_it_is(self, training_round: TrainingRound) -> ServerUpdate:
+        """What it says in a round that does not train it."""
+        return ServerUpdate(self.labels(), self._rightness(training_round), np.nan, np.nan)
 
     def labels(self) -> NDArray[np.int16]:
         """The model's answers on the sample axis, int16 (n,). Raises RunFailed if one is no number."""

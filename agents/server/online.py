@@ -44,19 +44,23 @@ class ReplayBuffer:
     def nothing() -> ReplayBuffer:
         return ReplayBuffer(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
 
-    def with_round(self, plan: Plan, training_round: TrainingRound) -> ReplayBuffer:
-        """With those of a training round; each weighs as much as the group of the client that sent it."""
-        fleet = plan.scenario.fleet
+    def with_round(self, plan: Plan, training_round: TrainingRound, model: int) -> ReplayBuffer:
+        """With those that a model learns from in a training round; each weighs as much as the group of the
+        client that sent it."""
+        fleet, deferred = plan.scenario.fleet, training_round.deferred.of(model)
         weights = np.repeat([group.weight for group in fleet], [group.clients for group in fleet])
-        sample_id = plan.samples.sample_id[training_round.deferred.sample]
-        weight = weights[training_round.deferred.client].astype(np.float32)
+        sample_id = plan.samples.sample_id[deferred.sample]
+        weight = weights[deferred.client].astype(np.float32)
         return ReplayBuffer(
             np.concatenate([self.sample_id, sample_id]), np.concatenate([self.weight, weight])
         )
 
 
-def server_round(plan: Plan, version: int, replay: ReplayBuffer) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
-    """The sample_ids of each step of a round of the server, and their weights, drawn with replacement.
+def server_round(
+    plan: Plan, version: int, replay: ReplayBuffer, *model: str
+) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
+    """The sample_ids of each step of a round of the server, and their weights, drawn with replacement. model:
+    its name, where there are several.
 
     `pool`: of the server's pool what has a label, in the views that it was pretrained on. `deferred`: of the
     replay buffer, in the views in which samples came; no step while it is empty. `mix`: half a batch of each,
@@ -64,7 +68,7 @@ def server_round(plan: Plan, version: int, replay: ReplayBuffer) -> Iterator[tup
     """
     training, known = plan.scenario.training, len(replay.sample_id)
     assert training.online is not None
-    draw = stream(plan.scenario.seed, "online server", version)
+    draw = stream(plan.scenario.seed, "online server", version, *model)
     batch = min(training.pretrain.batch, len(plan.server_pool))  # as before the run
     of_replay = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
     of_pool = 0 if training.online.source == "deferred" else batch - of_replay

@@ -14,9 +14,10 @@ from agents.models.snapshots import State
 from agents.plan import Plan
 from agents.server.given import GivenServer
 from agents.server.imitating import Imitation
-from agents.server.model import ServerModel, Trajectory
+from agents.server.model import ServerModel, ServerUpdate, Trajectory
 from agents.server.nested import Nested, Whole
 from agents.server.specialising import Wrong, sent_to
+from sim.messages import TrainingRound
 
 
 class ServerModels:
@@ -55,6 +56,25 @@ class ServerModels:
                 self._weigh(self._wrong)
         return None
 
+    def train_round(self, training_round: TrainingRound) -> ServerUpdate:
+        """A round of those models that it trains; then what all of them say.
+
+        label: int16 (models, n); correct: by view, bool (models, steps, batch); loss, accuracy: (models,),
+        NaN of models that took no step. Raises RunFailed if a loss diverges.
+        """
+        makes = dict(training_round.makes)
+        made = [
+            model.train_round(training_round) if place in makes else model.as_it_is(training_round)
+            for place, model in enumerate(self._models)
+        ]
+        views = made[0].correct
+        return ServerUpdate(
+            _stacked([one.label for one in made]),
+            {view: _stacked([one.correct[view] for one in made]) for view in views},
+            np.array([one.loss for one in made]),
+            np.array([one.accuracy for one in made]),
+        )
+
     def labels(self) -> NDArray[np.int16]:
         """The models' answers on the sample axis, int16 (models, n)."""
         return _stacked([model.labels() for model in self._models])
@@ -64,7 +84,7 @@ class ServerModels:
         return _stacked([model.confidence() for model in self._models])
 
     def state(self) -> State:
-        """What would go on, of each model; none is trained during the run."""
+        """What the rounds to come depend on besides their messages, of each model."""
         return {"models": [model.state() for model in self._models]}
 
     def restore(self, state: State) -> None:

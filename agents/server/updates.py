@@ -58,19 +58,30 @@ def _learning(
     server: ServerUpdate | None,
     block_updates: Mapping[Block, BlockUpdate],
 ) -> dict[str, list[object]]:
-    """A row for the server if it learned, and one for each group in which rejectors trained: steps since the
-    first of pretraining, were every round theirs; the instant at which the server's version comes into
-    force."""
+    """A row for each model of the servers that learned, and one for each group in which rejectors trained:
+    steps since the first of pretraining, were every round theirs (of several models those are their own); the
+    instant at which the version comes into force."""
     online = plan.scenario.training.online
     unknown = np.full(1, np.nan)
 
-    def row(stage: str, group: str, steps: int, loss: float, accuracy: float) -> LearningCurve:
-        step = np.array([plan.steps + training_round.version * steps])
+    def row(
+        stage: str,
+        group: str,
+        steps: int,
+        loss: float,
+        accuracy: float,
+        version: int = training_round.version,
+    ) -> LearningCurve:
+        step = np.array([plan.steps + version * steps])
         return LearningCurve(stage, group, step, np.array([loss]), np.array([accuracy]), unknown)
 
     curves = []
     if server is not None and online is not None:
-        curves.append(row("server", "", online.steps, server.loss, server.accuracy))
+        names = list(plan.scenario.server_models) if training_round.makes else [""]
+        losses, accuracies = np.atleast_1d(server.loss), np.atleast_1d(server.accuracy)
+        for model, version in training_round.makes or ((0, training_round.version),):
+            made = float(losses[model]), float(accuracies[model])
+            curves.append(row("server", names[model], online.steps, *made, version))
     for place, group in enumerate(plan.scenario.fleet):
         parts = [made for block, made in block_updates.items() if block.group == place]
         if parts:

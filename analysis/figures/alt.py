@@ -122,7 +122,7 @@ def learning(traffic: Traffic, _summary: Summary) -> str:
     falls = []
     for stage, name in {"client": "client models", "server": "server model", "rejector": "rejectors"}.items():
         rows = table[table["stage"] == stage]
-        for group in ["", *traffic.run.groups]:
+        for group in rows["group"].unique():
             loss = rows.loc[rows["group"] == group, "loss"].to_numpy(dtype=float)
             if loss.size:
                 whose = f"{name} of {group}" if group else name
@@ -133,9 +133,14 @@ def learning(traffic: Traffic, _summary: Summary) -> str:
 def online(traffic: Traffic, summary: Summary) -> str:
     rounds, behind = summary["rounds"], summary["staleness"]
     drifted = ", ".join(span(at_s, traffic.run.horizon_s) for at_s in drifts(traffic.run)) or "none"
+    of_each = rounds.get("by_model") or {"the server's model": rounds}
+    courses = "; ".join(
+        f"{name} goes through {one['made']} versions, with {one['lost']} rounds lost and {one['skipped']} "
+        "skipped"
+        for name, one in of_each.items()
+    )
     return (
-        f"Over virtual time the server's model goes through {rounds['made']} versions, with {rounds['lost']} "
-        f"rounds lost and {rounds['skipped']} skipped (drifts: {drifted}); copies lie "
+        f"Over virtual time {courses} (drifts: {drifted}); copies lie "
         f"{number(behind['copy_mean'])} versions behind on average and {number(behind['copy_max'])} at most, "
         f"rejectors {number(behind['rejector_mean'])} and {number(behind['rejector_max'])}."
     )

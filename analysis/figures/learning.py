@@ -6,9 +6,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import INK, SERIES, WIDTH_IN, styled
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 
 STAGES = {"client": "client models (then frozen)", "server": "server model", "rejector": "rejectors"}
+
+
+def owners(run: Run) -> list[str]:
+    """Whose curves there may be: the one server's, "", or those of several models by name; the groups'."""
+    models = list(run.scenario.get("models") or ())
+    return ["", *run.groups, *(models if len(models) > 1 else ())]
 
 
 @styled
@@ -21,7 +28,7 @@ def learning(traffic: Traffic) -> Figure:
     named: dict[str, Line2D] = {}
     for axes, (stage, title) in zip(panels, STAGES.items(), strict=True):
         rows = table[table["stage"] == stage]
-        for index, group in enumerate(["", *run.groups]):
+        for index, group in enumerate(owners(run)):
             curve = rows[rows["group"] == group].sort_values("step")
             if len(curve):
                 colour = SERIES[(index - 1) % len(SERIES)] if group else INK

@@ -30,8 +30,9 @@ from analysis.figures.style import (
     shade_outages,
     styled,
 )
+from analysis.metrics.rounds import in_force_s, learners
 from analysis.run_folder.run import Run
-from analysis.run_folder.traffic import Traffic
+from analysis.run_folder.traffic import Floats, Traffic
 
 DRIFT = (0, (7, 2, 1, 2, 1, 2))
 LAPSED = {"round_lost": ("lost round", "x", VERMILION), "round_skipped": ("skipped round", "|", GREY)}
@@ -74,51 +75,79 @@ def drifts(run: Run) -> list[float]:
 
 def server_accuracy_bins(traffic: Traffic, most_bins: int = 60) -> pd.DataFrame:
     """The share of held-out requests that the server in force gets right, asked or not, a column per group,
-    in bins of at least 10 s by arrival; the index is the middle of a bin (s).
+    in bins of at least 10 s by arrival; the index is the middle of a bin (s). Where several models learn a
+    column for each, of the requests that were sent to it.
     """
     requests, horizon_s = traffic.everything, traffic.run.horizon_s
     rows = requests[requests["held_out"] & requests["server_known"]]
+    models = list(learners(traffic.run))
+    several = len(models) > 1 and "model" in rows
+    if several:
+        rows = rows[rows["deferred"]]
     width = bin_width_s(horizon_s, 10, most_bins)
     places = rows.assign(
-        bin=(rows["arrived_at_s"] // width).astype("int64"), group=rows["group"].astype("str")
+        bin=(rows["arrived_at_s"] // width).astype("int64"),
+        whose=rows["model" if several else "group"].astype("str"),
     )
-    bins = places.pivot_table(index="bin", columns="group", values="server_right", aggfunc="mean")
+    bins = places.pivot_table(index="bin", columns="whose", values="server_right", aggfunc="mean")
     bins.index = (bins.index.to_numpy(dtype=float) + 0.5) * width
-    return bins.reindex(columns=list(traffic.run.groups))
+    return bins.reindex(columns=models if several else list(traffic.run.groups))
 
 
 def _accuracy(axes: Axes, run: Run, bins: pd.DataFrame) -> None:
-    for place, group in enumerate(run.groups):
-        axes.plot(bins.index, bins[group], color=SERIES[place % len(SERIES)], label=group)
+    for place, whose in enumerate(bins.columns):
+        axes.plot(bins.index, bins[whose], color=SERIES[place % len(SERIES)], label=whose)
     lowest = float(np.nanmin(bins.to_numpy(dtype=float))) if bins.notna().to_numpy().any() else 0.0
     axes.set_ylim(max(0.0, np.floor(lowest * 10 - 0.3) / 10), 1.0)
     axes.yaxis.set_major_formatter(as_percent())
-    axes.set_ylabel("server right\n(% of held-out)")
+    asked = list(bins.columns) != list(run.groups)
+    axes.set_ylabel("right when asked\n(% of held-out)" if asked else "server right\n(% of held-out)")
     if drifts(run):
         axes.plot([], [], color=INK, lw=1.0, ls=DRIFT, label="drift")
 
 
 def _versions(axes: Axes, run: Run) -> None:
-    rows = run.timeline
-    version = rows["server_version"].to_numpy(dtype=float)
-    axes.step(rows["at_s"], version, where="post", color=INK, label="version")
+    at_s, most = run.timeline["at_s"].to_numpy(dtype=float), 1.0
+    level: dict[str, Floats] = {}
+    for place, (name, target) in enumerate(learners(run).items()):
+        before = np.searchsorted(in_force_s(run, target), at_s, side="left") - 1.0
+        level[target] = np.maximum(before, 0.0)
+        axes.step(at_s, level[target], where="post", color=_colour(run, place), label=_of(run, name))
+        most = max(most, float(level[target].max(initial=1.0)))
     for kind, (name, marker, colour) in LAPSED.items():
-        at_s = run.events.loc[run.events["kind"] == kind, "at_s"].to_numpy(dtype=float)
-        if at_s.size:
-            level = version[np.clip(np.searchsorted(rows["at_s"], at_s, side="right") - 1, 0, None)]
-            axes.plot(at_s, level, marker, color=colour, ms=7, mew=1.6, label=name)
-    axes.set_ylim(-0.05 * version.max(initial=1.0), 1.1 * version.max(initial=1.0))
+        lapsed = run.events[run.events["kind"] == kind]
+        if len(lapsed):
+            second = np.searchsorted(at_s, lapsed["at_s"], side="right") - 1
+            met = [
+                level[str(target)][at]
+                for target, at in zip(lapsed["target"], np.maximum(second, 0), strict=True)
+            ]
+            axes.plot(
+                lapsed["at_s"].to_numpy(dtype=float), met, marker, color=colour, ms=7, mew=1.6, label=name
+            )
+    axes.set_ylim(-0.05 * most, 1.1 * most)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel("server's model\n(version)")
 
 
+def _of(run: Run, name: str, what: str = "version") -> str:
+    """What a line of one model is called: by its name where there are several."""
+    return name if len(learners(run)) > 1 else what
+
+
+def _colour(run: Run, place: int, alone: str = INK) -> str:
+    return SERIES[place % len(SERIES)] if len(learners(run)) > 1 else alone
+
+
 def _age(axes: Axes, run: Run) -> None:
-    made = run.events[run.events["kind"] == "model_in_force"].groupby("at_s")["value"].max()
-    since = np.unique(np.append(0.0, made.index.to_numpy(dtype=float)))
-    at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
-    age_s = at_s - np.repeat(since, 2)
-    axes.plot(at_s, age_s, color=GREEN, label="age")
-    axes.set_ylim(0, 1.1 * float(age_s.max(initial=1.0)))
+    most = 1.0
+    for place, (name, target) in enumerate(learners(run).items()):
+        since = in_force_s(run, target)
+        at_s = np.repeat(np.append(since, run.horizon_s), 2)[1:-1]
+        age_s = at_s - np.repeat(since, 2)
+        axes.plot(at_s, age_s, color=_colour(run, place, GREEN), label=_of(run, name, "age"))
+        most = max(most, float(age_s.max(initial=1.0)))
+    axes.set_ylim(0, 1.1 * most)
     axes.set_ylabel("age of the\nserver's model (s)")
 
 

@@ -216,7 +216,7 @@ DEFINITIONS = {
         "versions of rejectors, what clients trained themselves included (versions)."
     ),
     "staleness.rejector_max": "The largest mean over clients in any second (versions).",
-    "rounds.made": "Rounds of training during the run that made a new version of the server (rounds).",
+    "rounds.made": "Rounds of training in the run that made a version, of several models each's (rounds).",
     "rounds.lost": "Rounds cut short because the last usable replica stopped (rounds).",
     "rounds.skipped": "Rounds that were due while no replica was usable (rounds).",
     "rounds.gap_mean_s": "Mean of the gaps that rounds decided on, where gaps are adaptive (s).",

@@ -114,7 +114,15 @@ OF_CLASSES = {
     ),
 }
 
-OF_ROUNDS = {  # in which clients learn together
+OF_ROUNDS = {  # of several models; and in which clients learn together
+    "rounds.by_model.*.made": "Of several models that train: rounds that made a new version of it (rounds).",
+    "rounds.by_model.*.lost": (
+        "Its rounds cut short because the last server that was training it stopped (rounds)."
+    ),
+    "rounds.by_model.*.skipped": "Its rounds that were due while no server that has it was up (rounds).",
+    "rounds.by_model.*.age_mean_s": (
+        "For how long its version in force had been in force, mean over the time after the warm-up (s)."
+    ),
     "federation.merged": "Rounds in which clients learned together and the server merged (rounds).",
     "federation.lost": (
         "Such rounds in which the server was down when it would merge, or no upload was there (rounds)."

@@ -217,20 +217,6 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def rounds(traffic: Traffic) -> dict[str, Any]:
-    """How many rounds of training during the run made a version, were lost, and were skipped; where gaps are
-    adaptive the gaps that rounds decided on."""
-    events = traffic.run.events
-    kinds = events.loc[events["value"] > 0, "kind"]  # version 0 is what there was before the run
-    fates = {"made": "model_in_force", "lost": "round_lost", "skipped": "round_skipped"}
-    gaps_s = events.loc[events["kind"] == "round_gap", "value"].to_numpy(dtype=float)
-    found: dict[str, Any] = {fate: int((kinds == kind).sum()) for fate, kind in fates.items()}
-    if gaps_s.size:
-        found |= {"gap_mean_s": float(gaps_s.mean()), "gap_min_s": float(gaps_s.min())}
-        found |= {"gap_max_s": float(gaps_s.max())}
-    return found
-
-
 def staleness(traffic: Traffic) -> dict[str, Any]:
     """How far what clients hold lies behind the server's model; None where nothing is trained in the run."""
     result: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from analysis.metrics.outages import outages
 from analysis.metrics.presence import presence
 from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
+from analysis.metrics.rounds import rounds
 from analysis.metrics.run_length import run_length
 from analysis.metrics.study import study
 from analysis.metrics.together import federation, prototypes, warm_start
@@ -79,7 +80,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "presence": presence,
     "availability": service.availability,
     "staleness": service.staleness,
-    "rounds": service.rounds,
+    "rounds": rounds,
     "federation": federation,
     "prototypes": prototypes,
     "warm_start": warm_start,

@@ -69,7 +69,8 @@ WITHOUT: dict[str, str] = {
     ),
     "warm_start.*": "follows from what was learned before any traffic; other seeds show how another would go",
     **dict.fromkeys(
-        ("staleness.*", "rounds.*", "federation.*"), "follows from when versions were made in this run"
+        ("staleness.*", "rounds.*", "rounds.by_model.*.*", "federation.*"),
+        "follows from when versions were made in this run",
     ),
     **dict.fromkeys(
         (

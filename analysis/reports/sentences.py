@@ -54,24 +54,38 @@ def _single_links(summary: Summary) -> list[str]:
 def _training(summary: Summary) -> list[str]:
     """What became of training during the run, and of the rounds that fell into an outage; nothing without."""
     rounds, behind = summary["rounds"], summary["staleness"]
-    due = rounds["made"] + rounds["lost"] + rounds["skipped"]
-    if not due:
+    if not _due(rounds):
         return []
-    text = f"Of {due} rounds of training during the run {rounds['made']} made a new version of the server"
-    if rounds["lost"] or rounds["skipped"]:
-        text += (
-            f"; {rounds['skipped']} were skipped because no replica was usable, and {rounds['lost']} lost "
-            "when the last one stopped, so no version was made in that time"
-        )
+    of_each = [
+        f"{_of_rounds(one, f'a new version of {name}', 'no server that has it was up')}; "
+        f"its version in force was {number(one['age_mean_s'])} s old on average"
+        for name, one in rounds.get("by_model", {}).items()
+    ]
+    text = ". ".join(of_each) or _of_rounds(rounds, "a new version of the server", "no replica was usable")
     if "gap_mean_s" in rounds:
         text += (
             f"; the next was {number(rounds['gap_mean_s'])} s away on average, {number(rounds['gap_min_s'])} "
             f"to {number(rounds['gap_max_s'])} s, by how fast the server's answers had got worse"
         )
+    whom = "what is new to them" if of_each else "it"
     return [
-        f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind it on average, at most "
-        f"{number(behind['rejector_max'])}."
+        f"{text}. Rejectors were {number(behind['rejector_mean'])} versions behind {whom} on average, at "
+        f"most {number(behind['rejector_max'])}."
     ]
+
+
+def _due(rounds: Summary) -> int:
+    return int(rounds["made"] + rounds["lost"] + rounds["skipped"])
+
+
+def _of_rounds(rounds: Summary, what: str, why: str) -> str:
+    text = f"Of {_due(rounds)} rounds of training during the run {rounds['made']} made {what}"
+    if rounds["lost"] or rounds["skipped"]:
+        text += (
+            f"; {rounds['skipped']} were skipped because {why}, and {rounds['lost']} lost "
+            "when the last one stopped, so no version was made in that time"
+        )
+    return text
 
 
 def _together(summary: Summary) -> list[str]:

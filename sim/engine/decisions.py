@@ -22,13 +22,25 @@ from sim.world.parameters import Parameters
 Ids = NDArray[np.int64]
 
 
+class Newer(NamedTuple):
+    """What decisions of rows compare in place of what is known as they come, by rejectors that their clients
+    may have by then; row, at_s: whose and from when on, (m,), by row and then by instant."""
+
+    row: NDArray[np.int64]
+    at_s: NDArray[np.float64]
+    asked: Asked
+    values: NDArray[np.float64]  # (m, scores)
+
+
 class Undecided(NamedTuple):
-    """Rows that are decided as they come, and what each decision compares; coin: of exploration."""
+    """Rows that are decided as they come, and what each decision compares; coin: of exploration. newer: where
+    it is not known before how long their devices take."""
 
     row: NDArray[np.int64]
     asked: Asked
     values: NDArray[np.float64]  # (n, scores): the one that `asked` has, or that of each option
     coin: NDArray[np.float64]
+    newer: Newer | None = None
 
 
 def new_rows(
@@ -53,11 +65,12 @@ def new_rows(
 
 
 def decide_due(
-    parameters: Parameters, learning: Learning, rows: Columns, due: NDArray[np.bool_]
+    parameters: Parameters, learning: Learning, rows: Columns, due: NDArray[np.bool_], end: float = np.inf
 ) -> list[Undecided]:
     """Decides these rows where nothing that happens can change it; what is kept, or too late, is settled.
 
-    Gives the others, whose clients decide as they come: of them only the score is known yet.
+    Gives the others, whose clients decide as they come: of them only the score is known yet, and until `end`
+    by which rejectors.
     """
     undecided, group = [], parameters.clients.group[rows["client"]]
     for g, policy in enumerate(parameters.policies):
@@ -65,12 +78,15 @@ def decide_due(
         if not len(mine):
             continue
         request_id, client = rows["request_id"][mine], rows["client"][mine]
-        version = learning.schedule.rejectors.of(client, rows["decided"][mine])
+        is_coming = rows["decided"][mine] == np.inf
+        known_s = np.where(is_coming, rows["arrived"][mine], rows["decided"][mine])
+        version = learning.schedule.rejectors.of(client, known_s)
         only, values = ask(parameters, learning, g, request_id, client, rows["sample"][mine], version)
         coin = coins(parameters, request_id)
         rows["score"][mine] = only.score
         if parameters.decided_in_loop[g]:
-            undecided.append(Undecided(mine, only, values, coin))
+            newer = _newer(parameters, learning, g, rows, mine[is_coming], end)
+            undecided.append(Undecided(mine, only, values, coin, newer))
             continue
         decisions = decide_all(only, coin, explored(policy, parameters.exploration))
         rows["server_version"][mine] = learning.schedule.server_version(rows["decided"][mine])
@@ -83,6 +99,19 @@ def decide_due(
         rows["outcome"][which] = outcome
         rows["completed_at"][which] = rows["decided"][which]
     return undecided
+
+
+def _newer(
+    parameters: Parameters, learning: Learning, g: int, rows: Columns, coming: Ids, end: float
+) -> Newer | None:
+    """Of rows that come to their devices by rejectors that are in force for their clients after that."""
+    held = learning.schedule.rejectors
+    which, at_s, version = held.between(rows["client"][coming], rows["arrived"][coming], end)
+    if not len(which):
+        return None
+    row = coming[which]
+    request_id, client, sample = (rows[name][row] for name in ("request_id", "client", "sample"))
+    return Newer(row, at_s, *ask(parameters, learning, g, request_id, client, sample, version))
 
 
 def ask(

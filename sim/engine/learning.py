@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.models import TRAINED, Models
-from sim.engine.replay_buffer import NOTE_TYPES, ReplayBuffer
-from sim.engine.state import Columns, Ended, State, empty
+from sim.engine.models import Models
+from sim.engine.news import News
+from sim.engine.state import Columns, Ended, State
 from sim.errors import RunFailed
-from sim.messages import Deferred, Feedback, Learned, Merge, TrainingRound, hash_of
+from sim.messages import Learned, Merge, TrainingRound, hash_of
 from sim.policy.calibration import Curve, curve
 from sim.ports import OnlineLearner
 from sim.scenario.schema.training import Online
@@ -33,7 +33,7 @@ class Learning:
     """What has been learned so far: the tables of every version, and which is in force for whom and when.
 
     learner: needed iff some round makes a version. The position in the schedule follows from time, so only
-    `models`, `replay_buffer.kept`, the gaps of the schedule and what tells of a drift are state.
+    `models`, the notes of requests, the gaps of the schedule and what tells of a drift are state.
     """
 
     def __init__(self, world: World, learned: Learned, learner: OnlineLearner | None = None) -> None:
@@ -44,15 +44,10 @@ class Learning:
         self.work = np.array([model.work for model in scenario.server_models.values()])
         self.models = Models(learned.tables, len(self.schedule.in_force_at_s))
         online = scenario.training.online
-        self._uses_deferred = online is not None and online.source != "pool"
         self._drift = Evidence()
         self._adaptive = online if online is not None and online.adaptive is not None else None
-        self._uses_feedback = scenario.learns_from_answers
-        labels = online or scenario.federation
-        self.replay_buffer = ReplayBuffer(
-            learned.samples.held_out, labels.label_delay_s if labels else 0.0, self._uses_feedback
-        )
-        self._clients, self._population = scenario.clients, world.population
+        self._news = News(world, learned, self.models)
+        self._population = world.population
         self._bounds = list(pairwise([*self._population.first, scenario.clients]))
         self._curves: dict[tuple[int, int], Curve] = {}
         self._learner = learner
@@ -91,9 +86,12 @@ class Learning:
                 in_force_at_s=float(self.schedule.learned_at_s[version])
                 if planned is None
                 else planned.in_force_at_s,
-                deferred=self._deferred(state, before, now),
-                feedback=self._feedback(state, before, now),
+                deferred=self._news.deferred(self.schedule, state, version, now),
+                feedback=self._news.feedback(self.schedule, state, before, now),
                 trains=self.schedule.rejectors.clients_of(version) if planned is None else planned.of.trains,
+                makes=self._makes(version)
+                if planned is None and len(self.models.server_label[0]) > 1
+                else (),
             )
             teach = self._learner.train_round if planned is None else self._learner.train_rejectors
             update = teach(training_round)
@@ -101,21 +99,27 @@ class Learning:
         for group, (first, stop) in enumerate(self._bounds):
             self.models.keep(group, self.schedule.rejectors.last_use_s(first, stop), now)
         self._curves = {key: known for key, known in self._curves.items() if self.models.has(*key)}
-        rows = update.learning | {"staleness": self._behind(version, update.learning["group"])}
+        owners = zip(update.learning["stage"], update.learning["group"], strict=True)
+        groups = ["" if stage == "server" else group for stage, group in owners]
+        rows = update.learning | {"staleness": self._behind(version, groups)}
         for known, more in ((self._rows, rows), (self._rows_of_prototypes, update.prototypes)):
             for name, values in more.items():
                 known.setdefault(name, []).extend(values)
 
     def remember(self, ended: Ended, end: float) -> None:
         """Takes notes of requests whose rows leave the state at `end`."""
-        if self._uses_deferred or self._uses_feedback or self._adaptive is not None:
-            self.replay_buffer.keep(ended.rows, ended.sends, self._news_before(end))
+        self._news.remember(self.schedule, ended, self._news_before(end), end)
 
     def _news_before(self, at_s: float) -> float:
         """When what requests taught was used last before an instant; -inf if never."""
         used = self.schedule.news_at_s
         index = int(np.searchsorted(used, at_s, side="left"))
         return float(used[index - 1]) if index else -np.inf
+
+    def _makes(self, version: int) -> tuple[tuple[int, int], ...]:
+        """Which models the round of a version trains, and what version of their own that makes."""
+        made, own = self.schedule.made[version], self.schedule.of_models[version]
+        return tuple((model, int(own[model])) for model in np.flatnonzero(made).tolist())
 
     def take_rows(self) -> dict[str, list[object]]:
         """The rows of the table `learning` that rounds gave since the last time."""
@@ -160,7 +164,7 @@ class Learning:
     def kept(self) -> dict[str, Any]:
         """What the chunks to come depend on; what learners keep, only if they have learned anything."""
         tables, learner = self.learned.tables, self._learner
-        models, notes = self.models.kept(tables), self.replay_buffer.kept
+        models, notes = self.models.kept(tables), self._news.replay_buffer.kept
         told = {"tables": hash_of(tables), "models": models, "notes": notes}
         told["gaps_s"] = np.array(self.schedule.gaps_s, dtype=np.float64)
         told["drift"] = np.array(astuple(self._drift), dtype=np.float64)
@@ -174,7 +178,7 @@ class Learning:
             raise RunFailed("run", OTHER_TABLES)
         self.models.restore(tables, told["models"])
         self._curves = {}
-        self.replay_buffer.kept = told["notes"]
+        self._news.replay_buffer.kept = told["notes"]
         if self._adaptive is not None:
             self.schedule = self._world.schedule_after(told["gaps_s"].tolist())
             self._drift = Evidence(*told["drift"].tolist())
@@ -189,14 +193,12 @@ class Learning:
         plan = self.schedule
         newest = np.searchsorted(plan.in_force_at_s, at_s, side="left") - 1
         followers = max(1, int(plan.follows.sum()))
-        behind = [
-            np.where(
-                plan.follows.any(),
-                np.searchsorted(there_s, at_s, side="left") - 1 - held.total_before(at_s) / followers,
-                0.0,
-            )
-            for held, there_s in ((plan.copies, plan.copied_at_s), (plan.rejectors, plan.learned_at_s))
-        ]
+        behind = []
+        for held, there_s in zip(plan.counted, (plan.copied_at_s, plan.learned_at_s), strict=True):
+            made = np.searchsorted(there_s, at_s, side="left") - 1
+            heard = made if plan.heard is None else plan.heard[made]
+            has = held.total_before(at_s) / followers
+            behind.append(np.where(plan.follows.any(), heard - has, 0.0))
         return {"server_version": newest, "copy_staleness": behind[0], "rejector_staleness": behind[1]}
 
     def _behind(self, version: int, groups: list[object]) -> list[object]:
@@ -207,11 +209,13 @@ class Learning:
         if online is None:
             return [self._merges_behind(version, str(name)) for name in groups]
         until = np.append(in_force, self._scenario.horizon_s)[version + 1]
+        counted, heard = self.schedule.counted[0], self.schedule.counts
         held = {
-            group.group: self.schedule.copies.mean(*bounds, float(in_force[version]), float(until))
-            for group, bounds in zip(self._scenario.fleet, self._bounds, strict=True)
+            group.group: (version if heard is None else int(heard[version, place]))
+            - counted.mean(*bounds, float(in_force[version]), float(until))
+            for place, (group, bounds) in enumerate(zip(self._scenario.fleet, self._bounds, strict=True))
         }
-        return [online.steps * (version - held[str(name)]) if name else np.nan for name in groups]
+        return [online.steps * held[str(name)] if name else np.nan for name in groups]
 
     def _merges_behind(self, version: int, name: str) -> float:
         place = [group.group for group in self._scenario.fleet].index(name)
@@ -221,43 +225,11 @@ class Learning:
         held = self.schedule.copies.of(np.arange(first, stop, dtype=np.int32), np.full(stop - first, at_s))
         return made - float(held.mean())
 
-    def _deferred(self, state: State, before: float, now: float) -> Deferred:
-        found = self._news("finished", state, before, now) if self._uses_deferred else empty(NOTE_TYPES)
-        return Deferred(found["client"], found["sample"], found["finished"])
-
     def _decide_gap(self, online: Online, state: State, before: float, now: float) -> None:
         """Lays down the next round, by how the answers got worse of which the labels came since the last
         round, each among those of the version that gave it."""
-        found = self._news("finished", state, before, now)
-        version, wrong = self._judged(found["began"], found["sample"])
+        version, finished, wrong = self._news.verdicts(self.schedule, state, before, now)
         assert online.adaptive is not None
-        self._drift = self._drift.then(
-            online.adaptive.memory, version, found["finished"], wrong.astype(np.float64)
-        )
+        self._drift = self._drift.then(online.adaptive.memory, version, finished, wrong.astype(np.float64))
         gaps_s = *self.schedule.gaps_s, next_gap_s(online, self._drift)
         self.schedule = self._world.schedule_after(gaps_s)
-
-    def _feedback(self, state: State, before: float, now: float) -> Feedback:
-        if not self._uses_feedback:
-            return Feedback.nothing(self._clients)
-        found, decided = (self._news(name, state, before, now) for name in ("answered", "decided"))
-        _, wrong = self._judged(found["started"], found["sample"])
-        return Feedback(
-            client=found["client"],
-            sample=found["sample"],
-            server_correct=~wrong,
-            propensity=found["propensity"],
-            answered_at_s=found["answered"],
-            decided=np.bincount(decided["client"], minlength=self._clients),
-        )
-
-    def _judged(
-        self, started_s: Instants, sample: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Which version gave each answer, that in force as the work on it began, and whether it is wrong."""
-        version = self.schedule.server_version(started_s)
-        said = self.models.server_label[version, TRAINED, sample]
-        return version, said != self.learned.samples.label[sample]
-
-    def _news(self, name: str, state: State, before: float, now: float) -> Columns:
-        return self.replay_buffer.news(name, state.rows, state.sends, before, now)

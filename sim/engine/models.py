@@ -14,7 +14,6 @@ from sim.messages import Tables, Update
 from sim.world.versions import Instants
 
 Scores = NDArray[np.float32]
-TRAINED = 0  # the model that trains during the run: the only one, for several do not
 
 
 class Models:
@@ -44,9 +43,10 @@ class Models:
             self.prototypes.append(update.nearest)
         if update.server_label is not None:
             self._make_room(version)
-            if update.server_label.shape != self.server_label[0, TRAINED].shape:
+            label = np.atleast_2d(update.server_label)
+            if label.shape != self.server_label[0].shape:
                 raise RunFailed("learn", f"version {version}: the server's answers have another shape")
-            self.server_label[version, TRAINED] = update.server_label
+            self.server_label[version] = label
         for known, new in zip(self.scores, update.score, strict=True):
             if known is None:
                 continue

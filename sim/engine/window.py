@@ -101,7 +101,8 @@ def _decide(
     rows = state.rows
     due = (rows["server_version"] < 0) & (rows["decided"] < end)
     comes = (rows["decided"] == np.inf) & np.isnan(rows["completed_at"])  # to its device, in this stretch
-    undecided = decide_due(parameters, learning, rows, due | comes)
+    comes &= rows["arrived"] < end
+    undecided = decide_due(parameters, learning, rows, due | comes, end)
     before, sent = len(state.sends["row"]), np.flatnonzero(due & np.isnan(rows["completed_at"]))
     state.sends = join(state.sends, first_sends(parameters, rows, sent))
     return before, undecided

@@ -109,7 +109,8 @@ EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
         ("kind", NAME),
-        # "server", "replicas:1", "links:cameras", ...; a group; "model"; "rejectors", "prototypes"
+        # "server", "replicas:1", "links:cameras", ...; a group; "model", of several that learn
+        # "model:NAME"; "rejectors", "prototypes"
         ("target", NAME),
         # usable replicas from now on; the version; the round; its gap; the factor; NaN
         ("value", pa.float64()),
@@ -133,7 +134,7 @@ OUTAGES = pa.schema(
 LEARNING = pa.schema(
     [
         ("stage", NAME),  # "client", "server", "rejector"
-        ("group", NAME),  # "" for the server
+        ("group", NAME),  # "" for the server, of several models their names
         ("step", pa.int32()),
         ("at_s", pa.float64()),  # virtual time; NaN before the run
         ("loss", pa.float64()),  # mean training loss over the members of the group

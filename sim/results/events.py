@@ -11,6 +11,7 @@ import numpy as np
 from sim.scenario import Scenario
 from sim.world.outages.capacity import Interval
 from sim.world.release_schedule import Schedule
+from sim.world.trained import trained
 from sim.world.versions import Versions
 from sim.world.world import World
 
@@ -20,7 +21,7 @@ Event = tuple[float, str, str, float]  # at_s, kind, target, value
 def events(world: World, steps: list[list[tuple[float, int]]], plan: Schedule) -> dict[str, list[Any]]:
     """The columns of `events`, by time. steps: of each server (instant, usable replicas); plan: when the
     server learned; both as the run had them."""
-    found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan)]
+    found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan, _named(world.scenario))]
     found += _of_clients(world, plan)
     found += _of_merges(world)
     found.sort(key=lambda event: event[:3])
@@ -43,20 +44,30 @@ def _of_capacity(
     return found
 
 
-def _of_rounds(plan: Schedule) -> list[Event]:
-    """Rounds by their number, 1, 2, …, whatever became of them; versions by theirs."""
-    found: list[Event] = [(0.0, "model_in_force", "model", 0.0)]
-    for number, one in enumerate(plan.rounds, start=1):
-        if one.fate == "skipped":
-            found.append((one.due_at_s, "round_skipped", "model", float(number)))
-            continue
-        found.append((one.due_at_s, "round_start", "model", float(number)))
-        if one.fate == "lost":
-            found.append((one.ends_at_s, "round_lost", "model", float(number)))
-    for version, at in enumerate(plan.in_force_at_s[1:].tolist(), start=1):
-        found.append((at, "model_in_force", "model", float(version)))
+def _named(scenario: Scenario) -> tuple[str, ...]:
+    """What events call the servers' models: `model` where one trains, or none."""
+    several = len(scenario.server_models) > 1 and trained(scenario)
+    return tuple(f"model:{name}" for name in scenario.server_models) if several else ("model",)
+
+
+def _of_rounds(plan: Schedule, models: tuple[str, ...]) -> list[Event]:
+    """Rounds of each model by their number, 1, 2, …, whatever became of them; versions by theirs. Of a
+    server whose clients learn together version 0 alone."""
+    found: list[Event] = []
+    for model, name in enumerate(models):
+        found.append((0.0, "model_in_force", name, 0.0))
+        for number, one in enumerate((one for one in plan.rounds if one.model == model), start=1):
+            if one.fate == "skipped":
+                found.append((one.due_at_s, "round_skipped", name, float(number)))
+                continue
+            found.append((one.due_at_s, "round_start", name, float(number)))
+            if one.fate == "lost":
+                found.append((one.ends_at_s, "round_lost", name, float(number)))
+        made = plan.in_force_at_s[plan.made[:, model]]
+        for version, at in enumerate(made.tolist(), start=1):
+            found.append((at, "model_in_force", name, float(version)))
     begun = plan.starts_at_s[: len(plan.gaps_s)].tolist()
-    return found + [(at, "round_gap", "model", gap_s) for at, gap_s in zip(begun, plan.gaps_s, strict=True)]
+    return found + [(at, "round_gap", models[0], gap_s) for at, gap_s in zip(begun, plan.gaps_s, strict=True)]
 
 
 def _of_merges(world: World) -> list[Event]:

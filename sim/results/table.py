@@ -91,6 +91,8 @@ class Tabulator:
         versions = self._versions(rows, last)
         columns = self._asked(rows) | self._sent(last) | versions
         columns |= self._answered(rows, last, versions["server_version"])
+        known = columns["server_version"], self.learning.schedule.of_models
+        columns["server_version"] = self.whom.versions(rows["client"], last, *known)
         columns["attempts"] = np.bincount(ended.sends["row"], minlength=len(rows["client"]))
         columns["cost"] = self.whom.cost(rows, ended.sends, self.charged(ended))
         if self.learning.learned.tables.server_quality is not None:
@@ -143,9 +145,8 @@ class Tabulator:
                 & np.isnan(sends["started"])
                 & (sends["closed_at"] == sends["reached"])
             )
-            came = sends["reached"] < self.horizon_s
-            taken_in: NDArray[np.bool_] = came & ~at_door & ~np.isin(sends["cause"], REFUSALS)
-            return taken_in
+            taken_in: NDArray[np.bool_] = ~at_door & ~np.isin(sends["cause"], REFUSALS)
+            return taken_in & (sends["reached"] < self.horizon_s)
         return is_answer(ended)
 
     @property

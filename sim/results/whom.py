@@ -50,6 +50,20 @@ class Whom:
         )
         return found
 
+    def versions(
+        self,
+        client: NDArray[np.int32],
+        asked: Columns,
+        version: NDArray[np.int32],
+        of_models: NDArray[np.int32],
+    ) -> NDArray[np.int32]:
+        """Of versions of all models together, (n,), -1 of none, that of the one that answered, or would have.
+        of_models: (versions, models), where there are several."""
+        if of_models.shape[1] == 1:
+            return version
+        own = of_models[np.maximum(version, 0), self.models(client, asked)]
+        return np.where(version >= 0, own, np.int32(-1))
+
     def columns(self, client: NDArray[np.int32], asked: Columns) -> Columns:
         """What tables tell of attempts."""
         server = self.server[self.place(client, asked["option"])]

@@ -40,7 +40,7 @@ def links_of(scenario: Scenario, group: Group, option: Option) -> list[tuple[Lin
     """The links of an option from where its clients are, each with the share of time that they are there."""
     if group.moves is None:
         return [(option.over_link(group.link), 1.0)]
-    held = time_shares(group.moves, scenario.horizon_s)
+    held = time_shares(group.moves, group.clients, scenario.horizon_s)
     return [
         (option.over_link(group.link, cell), float(share))
         for cell, share in zip(group.moves.cells, held, strict=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim.registry.durations import length_biased, quantile
 from sim.scenario import Scenario
+from sim.scenario.files.moves_of_clients import moves_of_clients
 from sim.scenario.schema.moves import Moves
 from sim.streams import Draws
 from sim.world.population import CLIENT_SHIFT, Population
@@ -61,6 +62,8 @@ def cells(scenario: Scenario, clients: Population) -> Cells:
             parts.append((mine, np.full(len(mine), -np.inf), np.zeros(len(mine), dtype=np.int32)))
         elif group.moves.at is not None:
             parts += _written(group.moves, mine)
+        elif group.moves.file is not None:
+            parts += _replayed(group.moves, mine)
         else:
             parts += _drawn(scenario, group.moves, mine)
     client, at_s, cell = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -93,14 +96,28 @@ def shares(moves: Moves) -> Floats:
     return np.maximum(found, 0.0)
 
 
-def time_shares(moves: Moves, horizon_s: float) -> Floats:
-    """The share of a run that a client is in each cell, (cells,): as written, or as it is in the long run."""
+def time_shares(moves: Moves, clients: int, horizon_s: float) -> Floats:
+    """The share of a run that a client of a group is in each cell, (cells,), mean over its clients: as
+    written, or as it is in the long run."""
+    if moves.file is not None:
+        return _replayed_shares(moves, clients, horizon_s)
     if moves.at is None:
         return shares(moves)
     began = np.array([at_s for at_s, _ in moves.at])
     held = np.diff(np.append(np.minimum(began, horizon_s), horizon_s))
     place = [moves.cells.index(cell) for _, cell in moves.at]
     found: Floats = np.bincount(place, weights=held, minlength=len(moves.cells)) / max(horizon_s, 1e-9)
+    return found
+
+
+def _replayed_shares(moves: Moves, clients: int, horizon_s: float) -> Floats:
+    parts = zip(*_replayed(moves, np.arange(clients)), strict=True)
+    who, at_s, place = (np.concatenate(part) for part in parts)
+    order = np.lexsort((at_s, who))
+    who, began = who[order], np.clip(at_s[order], 0.0, horizon_s)
+    until = np.where(np.append(np.diff(who) == 0, False), np.append(began[1:], 0.0), horizon_s)
+    spent = np.bincount(place[order], weights=until - began, minlength=len(moves.cells))
+    found: Floats = spent / max(horizon_s * clients, 1e-9)
     return found
 
 
@@ -127,6 +144,18 @@ def _written(moves: Moves, mine: NDArray[np.int64]) -> list[Entries]:
             np.full(len(mine), moves.cells.index(cell), dtype=np.int32),
         )
         for place, (at_s, cell) in enumerate(moves.at or ())
+    ]
+
+
+def _replayed(moves: Moves, mine: NDArray[np.int64]) -> list[Entries]:
+    """As a file has them. Raises BadFile where it is not sound."""
+    assert moves.file is not None
+    known = moves_of_clients(moves.file, len(mine), moves.cells)
+    is_first = np.append(True, np.diff(known.client) != 0)
+    lacking = np.setdiff1d(np.arange(len(mine)), known.client)
+    return [
+        (mine[known.client], np.where(is_first, -np.inf, known.at_s), known.cell),
+        (mine[lacking], np.full(len(lacking), -np.inf), np.zeros(len(lacking), dtype=np.int32)),
     ]
 
 

@@ -17,7 +17,8 @@ from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
 from sim.world.presence import Presence
-from sim.world.reachable import Reachable, TransferTimes, usable_of
+from sim.world.reachable import Reachable, TransferTimes
+from sim.world.trained import usable_of
 from sim.world.versions import Log, Versions
 
 Instants = NDArray[np.float64]

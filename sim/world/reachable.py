@@ -3,17 +3,15 @@ Asked by `sim.world.release_schedule` for copies and by `sim.world.federation` f
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.scenario import Group, Scenario
 from sim.world.delays import Delay
-from sim.world.outages.capacity import Capacity, most_replicas
+from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 
-TRAINS = 0  # the server that trains during the run: the only one, for those that have several do not
+MERGES = 0  # the server that merges where clients learn together: the only one, for several do not
 Instants = NDArray[np.float64]
 Clients = NDArray[np.int64]
 
@@ -80,15 +78,9 @@ class TransferTimes:
         bandwidth_bps = group.link.bandwidth_bps
         self._transfer_s = 8.0 * size_bytes / bandwidth_bps if bandwidth_bps else 0.0
 
-    def of(self, client: Clients, number: int) -> Instants:
-        """Of the transfers of one number, (n,)."""
-        return self._latency.many(client, number) + self._transfer_s
-
-
-def usable_of(scenario: Scenario, drawn: Capacity) -> Capacity:
-    """What outages leave of all the replicas there may ever be: how far a server scales itself depends on the
-    run, which a schedule does not wait for."""
-    return replace(drawn, usable=np.maximum(most_replicas(scenario.stations[TRAINS]) - drawn.taken, 0))
+    def of(self, client: Clients, number: int, times: NDArray[np.int64] | int = 1) -> Instants:
+        """Of the transfers of one number, (n,); times: as many bytes, (n,)."""
+        return self._latency.many(client, number) + times * self._transfer_s
 
 
 def _next_usable(usable: Capacity) -> Instants:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from sim.world.federation import Federated, RejectorUpdate
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
-from sim.world.reachable import Reachable, TransferTimes, usable_of
+from sim.world.reachable import Reachable, TransferTimes
+from sim.world.trained import Round, asked, of_all, of_each_model, rounds_of_models, usable_of
 from sim.world.versions import Log, Versions
 
 Instants = NDArray[np.float64]
@@ -25,26 +27,17 @@ Spans = tuple[tuple[float, float, float], ...]  # from_s, until_s, factor
 
 
 @dataclass(frozen=True)
-class Round:
-    """One round of training that was due, and its fate.
-
-    "made": a new version is in force from `ends_at_s`. "lost": no replica was usable any more at
-    `ends_at_s`. "skipped": none was when it was due. "unfinished": it would end at or after the horizon.
-    """
-
-    due_at_s: float
-    ends_at_s: float
-    fate: str
-
-
-@dataclass(frozen=True)
 class Schedule:
     """All instants of a run's learning. Version 0 is what there was before it.
 
-    rounds: every round that was due before the horizon. starts_at_s: float64 (V,), when learners are asked
-    for the versions 1 to V. in_force_at_s: float64, of the server's versions, -inf for version 0. copies:
-    which version of the server each client holds a copy of; rejectors: the one that its rejector learned
-    against last. follows: bool (clients,), whose scores depend on that.
+    rounds: every round of every model that was due before the horizon. starts_at_s: float64 (V,), when
+    learners are asked for the versions 1 to V. in_force_at_s: float64, of the server's versions, -inf for
+    version 0; where several models train a version is what all of them are after rounds that made one of any.
+    made: bool (V + 1, models), whose round made it, of version 0 nobody's. copies: which version each client
+    holds a copy of; rejectors: the one that its rejector learned against last. follows: bool (clients,),
+    whose scores depend on that. counts: int32 (V + 1, groups), how many of the versions so far tell clients
+    of a group something new, and heard, float64 (V + 1,), the mean over those that follow; None: all do.
+    counted: `copies` and `rejectors` in such versions.
 
     With federation the server has version 0 alone. What is versioned are the rejectors, by `updates`, one for
     each start, unless prototypes are learned: copies are of what the server merged, counted by themselves.
@@ -62,18 +55,29 @@ class Schedule:
     news_at_s: Instants
     copied_at_s: Instants
     learned_at_s: Instants
+    made: NDArray[np.bool_]
+    counted: tuple[Versions, Versions]
+    counts: NDArray[np.int32] | None = None
+    heard: Instants | None = None
     updates: tuple[RejectorUpdate, ...] = ()
     gaps_s: tuple[float, ...] = ()
 
     def server_version(self, at_s: Instants) -> NDArray[np.int32]:
-        """The server's version in force at each instant; a version is in force from its instant on."""
+        """The version in force at each instant; it is in force from its instant on."""
         return (np.searchsorted(self.in_force_at_s, at_s, side="right") - 1).astype(np.int32)
 
+    @cached_property
+    def of_models(self) -> NDArray[np.int32]:
+        """Which version of its own each model has in each version, int32 (V + 1, models)."""
+        return np.cumsum(self.made, axis=0, dtype=np.int32)
 
-def rounds(scenario: Scenario, drawn: Capacity, gaps_s: Sequence[float] = ()) -> tuple[Round, ...]:
-    """The rounds due before the horizon: at k·every_s, k = 1, 2, …; with adaptive gaps at `at_least_s`, then
-    each gap after the begin of the one that chose it, up to the first that has not chosen yet. None without
-    `training.online`.
+
+def rounds(
+    scenario: Scenario, drawn: Capacity, gaps_s: Sequence[float] = (), server: int = 0
+) -> tuple[Round, ...]:
+    """The rounds of a server due before the horizon: at k·every_s, k = 1, 2, …; with adaptive gaps at
+    `at_least_s`, then each gap after the begin of the one that chose it, up to the first that has not chosen
+    yet. None without `training.online`.
 
     Simultaneous events in their documented order: a round due when capacity returns is held, and one that
     would end when the last replica stops is lost. With adaptive gaps the next is then due when one is back.
@@ -81,7 +85,7 @@ def rounds(scenario: Scenario, drawn: Capacity, gaps_s: Sequence[float] = ()) ->
     online, horizon_s = scenario.training.online, scenario.horizon_s
     if online is None:
         return ()
-    usable, takes_s = usable_of(scenario, drawn), online.steps * online.step_s
+    usable, takes_s = usable_of(scenario, drawn, server), online.steps * online.step_s
     downs = np.append(usable.at_s[usable.usable == 0], np.inf)
 
     def held(due: float) -> Round:
@@ -107,8 +111,8 @@ def rounds(scenario: Scenario, drawn: Capacity, gaps_s: Sequence[float] = ()) ->
 
 
 def training_spans(scenario: Scenario, held: tuple[Round, ...]) -> Spans:
-    """When the server trains, half-open, and how much longer batches take that start meanwhile: 1/(1 - s) for
-    a `capacity_share` of s. A lost round takes its share until the outage; a skipped one none.
+    """When a server trains, half-open, and how much longer batches take that start meanwhile: 1/(1 - s) for
+    a `capacity_share` of s. A lost round takes its share until the outage; a skipped one none. held: its own.
     """
     online = scenario.training.online
     if online is None or not online.capacity_share:
@@ -120,38 +124,54 @@ def training_spans(scenario: Scenario, held: tuple[Round, ...]) -> Spans:
 def schedule(
     scenario: Scenario,
     clients: Population,
-    held: tuple[Round, ...],
-    drawn: Capacity,
+    held: Sequence[tuple[Round, ...]],
+    drawn: Sequence[Capacity],
     links: Links,
     gaps_s: Sequence[float] = (),
 ) -> Schedule:
     """When every version, copy and rejector of a run comes into force.
 
-    The server sends each client its newest version, one copy at a time, at the first instant at which
-    itself and the client's link are up; a version that is superseded before its copy could leave is not
-    sent. A copy arrives after a latency and its transfer, which take longer where its link is slow as it
+    A client is sent what is new to it of the models that it may be answered by, one copy at a time, at the
+    first instant at which its link and, of each of these models, a server that has it are up; a version that
+    is superseded before its copy could leave is not sent. A copy arrives after a latency and its transfer,
+    as many copies' bytes as there are models in it, which take longer where its link is slow as it
     leaves; one that its link breaks off starts over. A rejector trains on the newest copy there when it
     begins, one training after the other; with adaptive gaps on every copy, for whether it is superseded is
     not known when its round begins. The oracle knows every version at once; scores that are made of
-    the client's model alone are sent nothing. held: the rounds; drawn: what outages leave of the server.
+    the client's model alone are sent nothing. held: the rounds of each server; drawn: what outages leave of
+    each.
     """
-    made = [one for one in held if one.fate == "made"]
-    in_force = np.array([-np.inf, *(one.ends_at_s for one in made)])
-    fleet = _Fleet(scenario, clients, usable_of(scenario, drawn), links)
+    every = rounds_of_models(scenario, held)
+    ends = {one.due_at_s: one.ends_at_s for one in every if one.fate == "made"}
+    in_force = np.array([-np.inf, *ends.values()])
+    starts, made = list(ends), np.zeros((len(in_force), len(scenario.server_models)), dtype=np.bool_)
+    version_of = {due_at_s: version for version, due_at_s in enumerate(starts, start=1)}
+    for one in every:
+        if one.fate == "made":
+            made[version_of[one.due_at_s], one.model] = True
+    fleet = _Fleet(scenario, clients, of_each_model(scenario, drawn), links)
     for version in range(1, len(in_force)):
-        until = in_force[version + 1] if version < len(made) else scenario.horizon_s
-        fleet.release(version, float(in_force[version]), float(until))
+        until = in_force[version + 1] if version < len(ends) else scenario.horizon_s
+        fleet.release(version, made[version], float(in_force[version]), float(until))
     fleet.train()
+    copies, rejectors = fleet.copies.versions(), fleet.rejectors.versions()
+    counts = fleet.counts(made)
     return Schedule(
-        rounds=held,
-        starts_at_s=np.array([one.due_at_s for one in made]),
+        rounds=every,
+        starts_at_s=np.array(starts),
         in_force_at_s=in_force,
-        copies=fleet.copies.versions(),
-        rejectors=fleet.rejectors.versions(),
+        copies=copies,
+        rejectors=rejectors,
         follows=fleet.follows,
-        news_at_s=np.array([one.due_at_s for one in made]),
+        news_at_s=np.array(starts),
         copied_at_s=in_force,
         learned_at_s=in_force,
+        made=made,
+        counted=(copies, rejectors)
+        if counts is None
+        else (copies.counted(counts, clients.group), rejectors.counted(counts, clients.group)),
+        counts=counts,
+        heard=None if counts is None else fleet.mean_of(counts),
         gaps_s=tuple(gaps_s),
     )
 
@@ -170,6 +190,8 @@ def schedule_of(known: Federated) -> Schedule:
         news_at_s=np.array([one.at_s for one in known.updates if not one.merges]),
         copied_at_s=np.array([-np.inf, *merged]),
         learned_at_s=np.array([-np.inf, *learned]),
+        made=np.zeros((1, 1), dtype=np.bool_),
+        counted=(known.copies, known.rejectors),
         updates=known.updates,
     )
 
@@ -177,13 +199,18 @@ def schedule_of(known: Federated) -> Schedule:
 class _Fleet:
     """Walks all clients together from version to version: who is sent it, and who trains on it."""
 
-    def __init__(self, scenario: Scenario, clients: Population, usable: Capacity, links: Links) -> None:
+    def __init__(
+        self, scenario: Scenario, clients: Population, usable: Sequence[Capacity], links: Links
+    ) -> None:
+        """usable: replicas of the servers that have each model."""
         n, scores = clients.size, [group.policy.score for group in scenario.fleet]
         self._listens = np.array([SCORES[score].needs_rejector for score in scores])[clients.group]
         self._knows_all = np.array([score == "oracle" for score in scores])[clients.group]
         self.follows = self._listens | self._knows_all
-        self._reachable = Reachable(usable, links, n)
+        self._usable, self._links, self._reachable = usable, links, dict[tuple[int, ...], Reachable]()
         self._scenario, self._group = scenario, clients.group
+        self._asked = asked(scenario)
+        self._new = np.zeros((n, len(usable)), dtype=np.bool_)  # to each client, of which models
         online = scenario.training.online
         copy_bytes = 0 if online is None else online.copy_bytes
         self._trains_on_each = online is not None and online.adaptive is not None
@@ -192,22 +219,23 @@ class _Fleet:
         self._newest, self._newest_at = np.zeros(n, dtype=np.int32), np.full(n, np.inf)  # not trained on yet
         self.copies, self.rejectors = Log(n, scenario.horizon_s), Log(n, scenario.horizon_s)
 
-    def release(self, version: int, at_s: float, until_s: float) -> None:
-        """A version comes into force at `at_s`, the next one at `until_s`."""
+    def release(self, version: int, made: NDArray[np.bool_], at_s: float, until_s: float) -> None:
+        """A version comes into force at `at_s`, the next one at `until_s`. made: (models,), which are new."""
+        self._new |= made & self._asked[self._group]
         ready = np.maximum(at_s, self._link_free)
-        leaves, takes = self._reachable.server_next_up(ready), np.zeros(len(ready))
+        leaves, takes = np.full(len(ready), np.inf), np.zeros(len(ready))
         for g, times in enumerate(self._copy_times):
             mine = np.flatnonzero(self._group == g)
-            takes[mine] = times.of(mine, version)
-        for client in self._reachable.hit:
-            leaves[client], cut = self._reachable.over(
-                client, float(ready[client]), float(takes[client]), until_s
-            )
-            takes[client] *= self._reachable.factor(client, float(leaves[client]))
-            self._link_free[client] = max(self._link_free[client], cut)
+            takes[mine] = times.of(mine, version, self._new[mine].sum(axis=1))
+        alike = (self._new == self._new[0]).all()
+        for models in self._new[:1].copy() if alike else np.unique(self._new, axis=0):
+            if models.any():
+                mine = (self._new == models).all(axis=1)
+                self._leave(mine, self._reaching(models), ready, leaves, takes, until_s)
         sent = self._listens & (leaves < until_s)
         arrives = np.where(sent, leaves + takes, np.inf)
         self._link_free[sent] = arrives[sent]
+        self._new[sent] = False
         self.copies.add(version, sent, arrives)
         if not self._trains_on_each:
             self.train(before=arrives)
@@ -217,6 +245,44 @@ class _Fleet:
             self._newest[:] = 0
         for log in (self.copies, self.rejectors):
             log.add(version, self._knows_all, np.full(len(sent), at_s))
+
+    def _leave(
+        self,
+        who: NDArray[np.bool_],
+        reachable: Reachable,
+        ready: Instants,
+        leaves: Instants,
+        takes: Instants,
+        until_s: float,
+    ) -> None:
+        """When the copies of these clients leave, and how long they take over links that are slow then."""
+        leaves[who] = reachable.server_next_up(ready[who])
+        for client in (client for client in reachable.hit if who[client]):
+            leaves[client], cut = reachable.over(client, float(ready[client]), float(takes[client]), until_s)
+            takes[client] *= reachable.factor(client, float(leaves[client]))
+            self._link_free[client] = max(self._link_free[client], cut)
+
+    def _reaching(self, models: NDArray[np.bool_]) -> Reachable:
+        """How clients are reached that are sent all of these models."""
+        which = tuple(np.flatnonzero(models).tolist())
+        if which not in self._reachable:
+            usable = of_all([self._usable[model] for model in which])
+            self._reachable[which] = Reachable(usable, self._links, len(self._group))
+        return self._reachable[which]
+
+    def counts(self, made: NDArray[np.bool_]) -> NDArray[np.int32] | None:
+        """How many of the versions up to each tell clients of each group something new, int32 (V + 1,
+        groups); None where all do."""
+        knows_all = np.array([group.policy.score == "oracle" for group in self._scenario.fleet])
+        tells = (made[:, None] & self._asked).any(axis=2) | knows_all
+        tells[0] = False
+        return None if tells[1:].all() else np.cumsum(tells, axis=0, dtype=np.int32)
+
+    def mean_of(self, counts: NDArray[np.int32]) -> Instants:
+        """Over the clients that follow, float64 (V + 1,)."""
+        members = np.bincount(self._group[self.follows], minlength=len(self._scenario.fleet))
+        means: Instants = counts @ members / max(1, members.sum())
+        return means
 
     def train(self, before: Instants | None = None) -> None:
         """Rejectors learn against the newest copy there, unless the next is there when they would begin."""

@@ -66,6 +66,22 @@ class Versions:
         entries = np.flatnonzero(self.version == version)
         return (np.searchsorted(self.first, entries, side="right") - 1).astype(np.int32)
 
+    def between(
+        self, client: NDArray[np.int32], after_s: Instants, until_s: float
+    ) -> tuple[NDArray[np.int64], Instants, NDArray[np.int32]]:
+        """What clients come to have after an instant each, before `until_s`: which of `client`, from when on,
+        which version; by client and then by time, (m,) each."""
+        low = self._entries(client, after_s)
+        many = np.maximum(self._entries(client, np.nextafter(until_s, -np.inf)) - low, 0)
+        which = np.repeat(np.arange(len(client)), many)
+        entry = np.repeat(low + 1 - (np.cumsum(many) - many), many) + np.arange(many.sum())
+        return which, self.at_s[entry], self.version[entry]
+
+    def counted(self, counts: NDArray[np.int32], group: NDArray[np.integer]) -> Versions:
+        """The same in other numbers: counts, (versions, groups), of each version for clients of a group."""
+        client = np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+        return Versions(self.at_s, counts[self.version, group[client]], self.first)
+
     def _entries(self, client: NDArray[np.integer], at_s: Instants | float) -> NDArray[np.int64]:
         """The entry in force for each client at an instant."""
         low, high = self.first[client], self.first[client + 1] - 1

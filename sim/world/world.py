@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.scenario import Scenario
 from sim.world.arrivals.think_times import ThinkTimes, think_times
 from sim.world.budgets import Accounts, accounts
@@ -22,9 +25,10 @@ from sim.world.parameters import Parameters, parameters_of
 from sim.world.peers import away
 from sim.world.population import Population, population
 from sim.world.presence import Presence, presence
-from sim.world.reachable import TRAINS
-from sim.world.release_schedule import Round, Schedule, rounds, schedule, schedule_of, training_spans
+from sim.world.reachable import MERGES
+from sim.world.release_schedule import Schedule, rounds, schedule, schedule_of, training_spans
 from sim.world.stations import Station, station
+from sim.world.trained import Round, hosts, trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +91,14 @@ class World:
     @cached_property
     def stations(self) -> tuple[Station, ...]:
         """The servers, slowed by their outages and by training."""
-        spans = training_spans(self.scenario, self.rounds)
         return tuple(
             station(
                 self.scenario,
                 place,
                 self.capacities[place],
-                slowness(self.scenario, place, self.outage_times).beside(spans),
+                slowness(self.scenario, place, self.outage_times).beside(
+                    training_spans(self.scenario, self.rounds[place])
+                ),
             )
             for place in self._places
         )
@@ -127,15 +132,23 @@ class World:
         return power(self.scenario)
 
     @cached_property
-    def rounds(self) -> tuple[Round, ...]:
-        return rounds(self.scenario, self.capacities[TRAINS])
+    def rounds(self) -> tuple[tuple[Round, ...], ...]:
+        """Of training during the run, per server; none of servers that have no model that is trained."""
+        return self._rounds(())
+
+    def _rounds(self, gaps_s: Sequence[float]) -> tuple[tuple[Round, ...], ...]:
+        has: NDArray[np.bool_] = np.any(hosts(self.scenario)[list(trained(self.scenario))], axis=0)
+        return tuple(
+            rounds(self.scenario, drawn, gaps_s, place) if has[place] else ()
+            for place, drawn in enumerate(self.capacities)
+        )
 
     @cached_property
     def federated(self) -> Federated | None:
         """Where clients learn together."""
         if self.scenario.federation is None:
             return None
-        known = self.population, self.presence, self.shared_numbers, self.capacities[TRAINS], self.links
+        known = self.population, self.presence, self.shared_numbers, self.capacities[MERGES], self.links
         return federated(self.scenario, *known)
 
     @cached_property
@@ -146,10 +159,9 @@ class World:
         return self.schedule_after(())
 
     def schedule_after(self, gaps_s: Sequence[float]) -> Schedule:
-        """The schedule of a server that learns, once rounds have chosen these gaps, seconds."""
-        drawn = self.capacities[TRAINS]
-        held = rounds(self.scenario, drawn, gaps_s) if gaps_s else self.rounds
-        return schedule(self.scenario, self.population, held, drawn, self.links, gaps_s)
+        """The schedule of servers that learn, once rounds have chosen these gaps, seconds."""
+        held = self._rounds(gaps_s) if gaps_s else self.rounds
+        return schedule(self.scenario, self.population, held, self.capacities, self.links, gaps_s)
 
     @cached_property
     def accounts(self) -> Accounts:

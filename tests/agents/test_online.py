@@ -186,6 +186,7 @@ def test_what_is_met_weighs_as_much_as_who_sent_it():
     met = ReplayBuffer.nothing().with_round(
         plan,
         replace(training_round, deferred=replace(training_round.deferred, client=np.array([1, 2], np.int32))),
+        0,
     )
     assert met.sample_id.tolist() == plan.samples.sample_id[[4, 5]].tolist()
     assert met.weight.tolist() == [3.0, 1.0]

@@ -89,6 +89,12 @@ def of_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="session")
+def of_rounds(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of two servers whose models learn during the run, with made-up versions of them."""
+    return made_once(tmp_path_factory, "rounds", lambda path: played("rounds_of_servers", path))
+
+
+@pytest.fixture(scope="session")
 def of_sharers(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same of clients that share made-up prototypes of 650 numbers, and answer by them."""
     shared = ("federation.learns=prototypes", "fleet.*.fallback=prototype")

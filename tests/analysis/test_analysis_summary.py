@@ -32,11 +32,12 @@ def summaries(
     of_learners: Finished,
     of_starters: Finished,
     of_adaptive: Finished,
+    of_rounds: Finished,
     of_sharers: Finished,
     of_batching: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
-    runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_sharers, of_batching)
+    runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers, of_batching)
     return [summary for _, summary in runs]
 
 

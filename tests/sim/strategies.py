@@ -16,6 +16,7 @@ from sim.world.population import population
 
 LATTICE_S = 0.25
 BANDWIDTHS = Path(__file__).parent / "bandwidths"
+TO_AND_FRO = Path(__file__).parent / "moves" / "to_and_fro.csv"
 
 
 def spans(lattice: bool, low: int, high: int) -> st.SearchStrategy[float]:
@@ -435,14 +436,12 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     network = draw(networks(lattice))
     training = draw(trainings(horizon, lattice))
     for group in fleet:
-        if "online" not in training and (part := draw(seldom(parts(lattice)))):
+        if part := draw(seldom(parts(lattice))):
             group["options"] = ({"option": "part", "server": "server"} | part,)
         group["link"]["over"] = over_some(draw, network)
         group["link"]["payload_bytes"] += 500 * bool(group["link"]["over"])
-        if "online" in training and group["device"].get("battery"):
-            group["device"]["battery"] = None
-            if group["policy"]["price"]["kind"] == "energy_aware":
-                group["policy"]["price"] = {"kind": "always_remote"}
+        if "online" in training:
+            plain_devices(group)
         group["device"]["batch"] = draw(batched(group, lattice))
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
@@ -508,7 +507,10 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
     for one in servers:
         if len(one["models"]) > 1 and draw(st.integers(0, 3)):
             one.update(draw(swaps(one, [of_models[name]["memory_bytes"] for name in one["models"]], lattice)))
-    if not draw(st.integers(0, 3)):
+    training = {"exploration": draw(st.sampled_from([0.0, 0.0, 0.3]))}
+    if draw(st.booleans()):
+        training = learned_by_several(draw, horizon, lattice, models, fleet)
+    elif not draw(st.integers(0, 3)):
         ask_peers(draw, servers[0], fleet[0], of_models)
     scenario = scenario_of(
         seed=draw(st.integers(0, 99)),
@@ -519,13 +521,38 @@ def several(draw: st.DrawFn) -> tuple[Scenario, WrittenArrivals, float]:
         servers=tuple(servers),
         models=of_models,
         outages=draw(shared_outages([one["server"] for one in servers], len(fleet), horizon, lattice)),
-        training={"exploration": draw(st.sampled_from([0.0, 0.0, 0.3]))},
+        training=training,
         costs={
             "charge_on": draw(st.sampled_from(["send", "accept", "answer"])),
             "c_e": draw(st.sampled_from([0.1, 0.35])),
         },
     )
     return scenario, draw(written(scenario, lattice)), draw(st.sampled_from([2.0, 5.0, 7.25, 60.0]))
+
+
+def learned_by_several(
+    draw: st.DrawFn, horizon: float, lattice: bool, models: list[str], fleet: tuple[dict[str, Any], ...]
+) -> dict[str, Any]:
+    """Training during the run of all models, or of some; leaves out of the fleet what does not go with it."""
+    found = draw(trainings(horizon, lattice))
+    if "online" in found:
+        found["online"]["adaptive"] = None
+        if len(models) > 1:
+            some = st.lists(st.sampled_from(models), min_size=1, unique=True).map(tuple)
+            found["online"]["models"] = draw(st.none() | some)
+        for group in fleet:
+            plain_devices(group)
+    if any(SCORES[group["policy"]["score"]].needs_rejector for group in fleet):
+        found["feedback"] = "full"  # an answer tells of one option
+    return found
+
+
+def plain_devices(group: dict[str, Any]) -> None:
+    """Without a battery, and without a price that asks for one."""
+    if group["device"].get("battery"):
+        group["device"]["battery"] = None
+        if group["policy"]["price"]["kind"] == "energy_aware":
+            group["policy"]["price"] = {"kind": "always_remote"}
 
 
 def ask_peers(
@@ -640,7 +667,8 @@ def moves(lattice: bool) -> st.SearchStrategy[dict[str, Any]]:
         "next": st.none() | st.just({"a": {"b": 1.0}}),
         "begin": st.sampled_from([None, "a", "b"]),
     }
-    return st.fixed_dictionaries(together) | st.fixed_dictionaries(alone)
+    from_file = {"cells": st.sampled_from([cells, cells[:2]]), "file": st.just(str(TO_AND_FRO))}
+    return st.one_of(map(st.fixed_dictionaries, (together, alone, from_file)))
 
 
 def _instant(of: tuple[float, str]) -> float:

@@ -45,7 +45,7 @@ def together(draw: st.DrawFn) -> tuple[Scenario, Learned, WrittenArrivals, float
     lattice = draw(st.booleans())
     told["federation"] = draw(federations(scenario.horizon_s, lattice, prototypes))
     for place, group in enumerate(told["fleet"]):
-        group["device"]["battery"], group["options"] = None, None  # which do not go with it yet
+        group["device"]["battery"] = None  # which does not go with it yet
         if group["policy"]["price"]["kind"] in {"energy_aware", "always_local"}:
             group["policy"]["price"] = {"kind": "always_remote"}
         if prototypes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sim.scenario.rules.checks import retries_can_fit_their_deadline
 from sim.scenario.rules.files import measured_durations_can_be_drawn
 from sim.scenario.rules.moves import cells_are_there, clients_may_move
 from sim.world.arrivals.source import ScenarioArrivals
-from sim.world.cells import chain, shares
+from sim.world.cells import chain, shares, time_shares
 from sim.world.world import World
 
 EVERYTHING = {"score": "random", "price": {"kind": "always_remote"}}
@@ -143,11 +144,80 @@ def test_all_may_begin_in_one_cell():
     assert set(held.of(np.arange(200, dtype=np.int32), np.zeros(200)).tolist()) == {2}
 
 
+def written(folder: Path, *rows: str) -> str:
+    file = folder / "moves.csv"
+    file.write_text("\n".join(["time,cell,client", *rows]) + "\n")
+    return str(file)
+
+
+def test_clients_go_where_a_file_has_them(tmp_path):
+    """Rows stand in any order of clients. Client 0 is up, where its first row has it, before that, too; who
+    has no row is in the first cell. Shares of 400 s, means over four clients."""
+    rows = "4,up,0", "10,down,0", "0,mid,2", "20,up,2", "30,down,0", "100, down ,1"
+    scenario = roaming(clients=4, stays=None, file=written(tmp_path, *rows))
+    held = World(scenario).cells
+    places = {
+        at: held.of(np.arange(4, dtype=np.int32), np.full(4, at)).tolist()
+        for at in (0.0, 9.5, 10.0, 20.0, 399.0)
+    }
+    up, mid, down = range(3)
+    assert places[0.0] == places[9.5] == [up, down, mid, up]
+    assert places[10.0] == [down, down, mid, up]
+    assert places[20.0] == places[399.0] == [down, down, up, up]
+    expected = np.array([10 + 380 + 400, 20, 390 + 400]) / 1600
+    np.testing.assert_allclose(time_shares(scenario.fleet[0].moves, 4, 400.0), expected)
+
+
+def test_a_file_of_moves_is_as_the_same_moves_written(tmp_path):
+    """Way, retry and column, in both clocks and in the oracle, which the story holds itself against."""
+    moves = {"cells": ("up", "down"), "file": written(tmp_path, "0,up,0", "10,down,0")}
+    told = Story((0.0, 0), (9.5, 0), (10.0, 0), fleet=asking(moves), servers=SERVERS)
+    assert told["cell"] == ["up", "up", "down"]
+    assert told["answered_at_s"] == [3.0, 12.5, 17.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["0,up,0", "1,upp,3"], "line 3: cell is .*upp.*: is no cell: did you mean up"),
+        (
+            ["0,up,1000"],
+            "line 2: client is 1000.*: must be a client of the group, a whole number from 0 to 999",
+        ),
+        (["0,up,0.5"], "line 2: client is 0.5"),
+        (["-1,up,0"], "line 2: time is -1.*: must be 0 or more"),
+        (["soon,up,0"], "line 2: time is .*soon.*: must be a number"),
+        (
+            ["5,up,0", "1,up,7", "5,mid,0"],
+            "line 4: time is 5: must be later than that of the row before of client 0, 5",
+        ),
+        ([], "has no row"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_of_moves_that_is_not_sound_is_told_with_its_line(tmp_path, rows, words):
+    file = written(tmp_path, *(rows or ())) if rows is not None else str(tmp_path / "none.csv")
+    scenario = roaming(clients=1000, stays=None, file=file)
+    ((path, value, rule),) = clients_may_move(scenario)
+    assert (path[-1], value) == ("file", file)
+    assert re.search(words, rule)
+
+
+def test_what_a_file_of_moves_goes_with(tmp_path):
+    file = written(tmp_path, "0,up,0")
+    for more, words in (
+        ({}, "give stays, or at, or file"),
+        ({"stays": None, "begin": "up"}, "goes with stays"),
+    ):
+        ((_, _, rule),) = clients_may_move(roaming(file=file, **more))
+        assert words in rule
+
+
 @pytest.mark.parametrize(
     ("moves", "words"),
     [
-        ({"at": ((0.0, "up"),)}, "moves: .* give stays, or at"),
-        ({"stays": None}, "moves: .* give stays, or at"),
+        ({"at": ((0.0, "up"),)}, "moves: .* give stays, or at, or file"),
+        ({"stays": None}, "moves: .* give stays, or at, or file"),
         ({"cells": ("up", "up")}, "cells: .* a name of its own"),
         ({"next": {"upp": {"mid": 1.0}}}, "next: .*upp.* did you mean up"),
         ({"next": {"up": {"midd": 1.0}}}, "next: .*midd.* did you mean mid"),

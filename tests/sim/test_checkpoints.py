@@ -15,7 +15,7 @@ import pytest
 from arrival_kinds import EVERY, group, scenario
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import worlds
+from strategies import several, worlds
 from test_engine import busy
 from tried import tried
 from worlds import MadeUpLearner, group_of, made_up, scenario_of
@@ -58,7 +58,7 @@ def as_bytes(table: pa.Table) -> bytes:
 
 
 @tried(40)
-@given(worlds(), st.data())
+@given(worlds() | several(), st.data())
 def test_a_run_that_is_kept_and_restored_at_any_chunk_ends_is_the_same(world, data):
     """Each time in a new `Run` and with a new learner, to which nothing else was told."""
     asked, arrivals, chunk_s = world

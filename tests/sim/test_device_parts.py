@@ -128,13 +128,11 @@ def test_bad_parts_are_refused_in_one_line(change: str, rule: str | None) -> Non
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("scenario", "what"), [("outage", "training.online"), ("learning_together", "federation")]
-)
-def test_devices_do_not_compute_beside_training_yet(scenario: str, what: str) -> None:
-    option = "options=[{option: rest, server: server, device_s: 0.2}]"
-    with pytest.raises(BadInput, match=f"not yet with {what}: must be 0"):
-        read(scenario, [f"fleet.0.{option}"])
+@pytest.mark.parametrize("scenario", ["outage", "learning_together"])
+def test_devices_compute_beside_training(scenario: str) -> None:
+    """That decisions are by the rejectors of then is a story of `test_learning`."""
+    asked = read(scenario, ["fleet.*.options=[{option: rest, server: server, device_s: 0.2}]"])
+    assert asked.learns_in_run
 
 
 def test_what_nobody_waits_for_any_more_is_over_when_its_device_is_done_with_it():

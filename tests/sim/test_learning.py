@@ -19,6 +19,7 @@ from tried import tried
 from worlds import MadeUpLearner, WrittenArrivals, differences, frame, group_of, made_up, product, reference
 from worlds import scenario_of as plain_scenario
 
+from sim.engine.choice import EnginePath
 from sim.engine.learning import Learning
 from sim.engine.run import chunks
 from sim.engine.state import at_start
@@ -98,13 +99,13 @@ class Story:
 
 def spans_of(scenario: Scenario) -> Spans:
     """When the server trains."""
-    return training_spans(scenario, World(scenario).rounds)
+    return training_spans(scenario, World(scenario).rounds[0])
 
 
 def have(scenario: Scenario, what: str, client: int = 0, links: Any = None) -> list[tuple[float, int]]:
     """When a client gets which version of a copy or a rejector."""
     known = World(scenario)
-    plan = schedule(scenario, known.population, known.rounds, known.capacities[0], links or known.links)
+    plan = schedule(scenario, known.population, known.rounds, known.capacities, links or known.links)
     held = getattr(plan, what)
     mine = slice(held.first[client] + 1, held.first[client + 1])
     return list(zip(held.at_s[mine].tolist(), held.version[mine].tolist(), strict=True))
@@ -330,6 +331,28 @@ def test_a_request_that_never_reached_the_server_is_judged_by_the_version_at_its
     story = Story(scenario_of(group={"policy": policy}, horizon_s=4.0), (2.5, 0), (3.5, 0))
     assert story["server_version"] == [0, 1]
     assert story["server_label"][1] == 1
+
+
+@pytest.mark.parametrize("options", [1, 2])
+@pytest.mark.parametrize("path", ["simpy", "compiled"])
+def test_a_decision_that_waits_for_the_device_is_by_the_rejector_of_then(path, options):
+    """What is sent takes half a second of the device first. The rejector of version 1 is ready at 3.25, that
+    of 2 at 5.25: a request that comes at 3.0, behind one of 2.75, is decided at 3.25, by version 1, which is
+    there first; two that come at 5.0 and 5.125, behind one of 4.9375, at 5.4375, by version 2.
+    """
+    parts = tuple({"option": f"o{n}", "server": "server", "device_s": 0.5} for n in range(options))
+    scenario = scenario_of(group={"options": parts}, horizon_s=7.0)
+    arrivals = (2.75, 0), (3.0, 0), (4.9375, 0), (5.0, 0), (5.125, 0)
+    story = Story(scenario, *arrivals)
+    assert story["decided_at_s"] == [2.75, 3.25, 4.9375, 5.4375, 5.4375]
+    assert story["rejector_version"] == [0, 1, 1, 2, 2]
+    assert story["score"][1:] == [1.0, 1.0, 2.0, 2.0]  # as its version is
+    learned = made_up(scenario)
+    learned.samples.held_out[:] = False
+    written, chosen = WrittenArrivals(arrivals), EnginePath(path, "")
+    for chunk_s in (0.5, 60.0):
+        requests, _ = product(scenario, learned, written, chunk_s, Counting(learned), chosen)
+        assert differences(requests, story.requests) == []
 
 
 # What a training round holds.

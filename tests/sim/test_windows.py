@@ -14,7 +14,7 @@ from arrival_kinds import EVERY, group, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 from stories import devices, server
-from strategies import worlds
+from strategies import several, worlds
 from test_checkpoints import Cut, content, cut_at, kept_in
 from tried import tried
 from worlds import (
@@ -173,7 +173,7 @@ def test_where_windows_end_changes_no_row_and_no_second(made, by_minutes, tmp_pa
 
 
 @tried(30, derandomize=True)
-@given(worlds(), st.sampled_from([1.0, 3.0, 4.0]))
+@given(worlds() | several(), st.sampled_from([1.0, 3.0, 4.0]))
 def test_where_windows_end_changes_nothing_in_random_worlds(world, window_s):
     """Closed loops, prices that hear, training and outages included; against the run as one window."""
     scenario, arrivals, _ = world

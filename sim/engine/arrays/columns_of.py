@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays.layout import Asked, Lists, Replicas
+from sim.engine.arrays.layout import Asked, Lists, Newer, Replicas
 from sim.engine.arrays.parameters import Labels, VersionsHeld
 from sim.engine.arrays.room import heap_of
 from sim.engine.clock import Stretch
@@ -41,6 +41,26 @@ def asked_of(scores: int, stretch: Stretch, rows: int) -> Asked:
         found.value[here, : one.values.shape[1]], found.threshold[here] = one.values, one.asked.threshold
         found.low[here], found.high[here] = one.asked.low, one.asked.high
     return found
+
+
+def newer_of(scores: int, stretch: Stretch, rows: int) -> Newer:
+    """What decisions of rows compare that may be taken by newer rejectors than those of when they come."""
+    parts = [one.newer for one in stretch.undecided if one.newer is not None]
+    m = sum(len(one.row) for one in parts)
+    row, at_s = np.empty(m, dtype=np.int64), np.empty(m)
+    score, value = np.empty(m, dtype=np.float32), np.zeros((m, scores))
+    low, high, threshold = np.zeros(m), np.zeros(m), np.zeros(m)
+    first = 0
+    for one in parts:
+        here = slice(first, first + len(one.row))
+        row[here], at_s[here] = one.row, one.at_s
+        score[here], value[here, : one.values.shape[1]] = one.asked.score, one.values
+        low[here], high[here], threshold[here] = one.asked.low, one.asked.high, one.asked.threshold
+        first = here.stop
+    order = np.lexsort((at_s, row))
+    begins = np.searchsorted(row[order], np.arange(rows + 1 if m else 0)).astype(np.int64)
+    in_order: Any = (column[order] for column in (at_s, score, value, low, high, threshold))
+    return Newer(begins, *in_order)
 
 
 def replicas_of(state: State) -> Replicas:

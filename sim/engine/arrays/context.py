@@ -14,6 +14,7 @@ from sim.engine.arrays.columns_of import (
     held_by_clients,
     labels_of,
     lists_of,
+    newer_of,
     replicas_of,
     wanted_of,
     work_of,
@@ -79,6 +80,7 @@ class Context:
             asked=asked_of(
                 fixed.groups.scores.max(), stretch, rows if parameters.decided_in_loop.any() else 0
             ),
+            newer=newer_of(fixed.groups.scores.max(), stretch, rows),
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
             versions=held_by_clients(learning.schedule.rejectors),
             cells=held_by_clients(parameters.cells.in_force),

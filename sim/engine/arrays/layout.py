@@ -131,6 +131,20 @@ class Asked(NamedTuple):
     coin: Floats
 
 
+class Newer(NamedTuple):
+    """The same by rejectors that clients have only from an instant on, by row and then by instant, (m,),
+    value (m, scores). first: where those of each row begin, and the last end, (rows + 1,); all are empty
+    where nobody has any."""
+
+    first: Ints
+    at_s: Floats
+    score: Any
+    value: Floats
+    low: Floats
+    high: Floats
+    threshold: Floats
+
+
 class Requests(NamedTuple):
     """What chance decides for the next requests of clients in closed loops, `constants.requests` of each.
 
@@ -194,6 +208,7 @@ class Arrays(NamedTuple):
     sends: Any
     rows: Any
     asked: Asked
+    newer: Newer
     requests: Requests
     versions: VersionsHeld
     cells: VersionsHeld

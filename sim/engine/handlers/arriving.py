@@ -41,6 +41,7 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
     if w.groups.is_closed[group]:
         look_up(w, group, now, row, send)
     else:
+        look_again(w, row, decided)
         sends, drawn = w.sends, w.drawn
         way = way_of(w, client, w.groups.first_option[group], decided)
         sends.reached[send] = decided + drawn.uplink_s[way, row]
@@ -136,6 +137,25 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
         requests.downlink_s[way, place],
         requests.service_factor[way, place],
     )
+
+
+@handler
+def look_again(w: Any, row: Any, decided: Any) -> Any:
+    """What a decision compares by the rejector that its client has then, if that is newer than the one that
+    it had as the request came."""
+    newer, asked = w.newer, w.asked
+    if len(newer.at_s) == 0:
+        return
+    last = newer.first[row]
+    while last < newer.first[row + 1] and newer.at_s[last] <= decided:
+        last += 1
+    if last == newer.first[row]:
+        return
+    w.rows.score[row] = newer.score[last - 1]
+    for one in range(newer.value.shape[1]):
+        asked.value[row, one] = newer.value[last - 1, one]
+    asked.low[row], asked.high[row] = newer.low[last - 1], newer.high[last - 1]
+    asked.threshold[row] = newer.threshold[last - 1]
 
 
 @handler

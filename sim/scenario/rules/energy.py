@@ -81,7 +81,7 @@ def devices_can_be_metered(scenario: Scenario) -> Iterator[Breach]:
             yield (*path, "device", "idle_w"), group.device.idle_w, rule
         if scenario.learns_in_run and group.device.battery is not None:
             what = "federation" if scenario.training.online is None else "training.online"
-            rule = f"not yet with {what}: must be null"
+            rule = f"not yet with {what}: copies are laid down before it is known who has power: must be null"
             yield (*path, "device", "battery"), "...", rule
         price = group.policy.price
         if price.needs_battery and group.device.battery is None:

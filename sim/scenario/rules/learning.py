@@ -13,6 +13,7 @@ from sim.registry.mixes import Drift
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.training import Online
 from sim.scenario.text.draft import Path
+from sim.scenario.text.wording import nearest
 
 Breach = tuple[Path, Any, str]
 
@@ -80,6 +81,28 @@ def adaptive_gaps_can_be_kept(scenario: Scenario) -> Iterator[Breach]:
         yield ("training", "online", "capacity_share"), share, "not yet with adaptive: must be 0"
 
 
+def models_can_be_trained(scenario: Scenario) -> Iterator[Breach]:
+    """During the run: those that `models` names are there, and their weights are their own."""
+    online, models = scenario.training.online, scenario.server_models
+    if online is None:
+        return
+    several = len(scenario.stations) > 1 or len(models) > 1
+    if several and online.adaptive is not None:
+        rule = "gaps follow the answers of one model on one server: must be null"
+        yield ("training", "online", "adaptive"), "...", rule
+    if any(model.nested_in is not None for model in models.values()):
+        yield ("training", "online"), "...", "not yet with models that are nested: must be null"
+    path: Path = ("training", "online", "models")
+    for place, name in enumerate(online.models or ()):
+        if len(models) == 1:
+            yield path, online.models, "there is one model: must be null"
+            break
+        if name not in models:
+            yield (*path, place), name, f"there is no such model: {nearest(name, [*models])}"
+        elif name in (online.models or ())[:place]:
+            yield (*path, place), name, "is named before"
+
+
 def settings_can_be_counted(scenario: Scenario) -> Iterator[Breach]:
     """A study has one for every combination of its lists."""
     study = scenario.study
@@ -139,6 +162,7 @@ LEARNING_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     rounds_do_not_overlap,
     rounds_can_be_counted,
     adaptive_gaps_can_be_kept,
+    models_can_be_trained,
     settings_can_be_counted,
     some_round_is_due,
     drifts_lie_in_the_run_in_order,

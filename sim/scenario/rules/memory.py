@@ -102,7 +102,8 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
     looked_up = samples * (calibration + traffic) * seen
     kept = VERSIONS_KEPT if scenario.learns_in_run else 1
     scores = tables * looked_up * SCORE_BYTES * kept
-    versions = rounds(scenario) * (group.clients * COPY_BYTES + looked_up * LABEL_BYTES)
+    labels = looked_up * len(scenario.server_models) * LABEL_BYTES
+    versions = rounds(scenario) * (group.clients * COPY_BYTES + labels)
     networks = rows * settings_in(scenario, group)
     weights = networks * width * REJECTOR_HIDDEN * FLOAT_BYTES * TRAINING_COPIES
     requests = group.clients * busiest_rate_hz(scenario, index) * CHUNK_S * REQUEST_BYTES

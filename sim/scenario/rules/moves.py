@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any
 
 from sim.registry.durations import mean_s
+from sim.scenario.files.moves_of_clients import MOST_MOVES, moves_of_clients
 from sim.scenario.files.rows import BadFile
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
@@ -16,7 +18,6 @@ from sim.scenario.text.wording import nearest
 from sim.world.cells import is_one
 
 Breach = tuple[Path, Any, str]
-MOST_MOVES = 10_000_000
 
 
 def clients_may_move(scenario: Scenario) -> Iterator[Breach]:
@@ -26,8 +27,10 @@ def clients_may_move(scenario: Scenario) -> Iterator[Breach]:
             continue
         if len(set(moves.cells)) < len(moves.cells):
             yield (*path, "cells"), moves.cells, "each needs a name of its own"
-        elif (moves.stays is None) == (moves.at is None):
-            yield path, "...", "give stays, or at"
+        elif sum(one is not None for one in (moves.stays, moves.at, moves.file)) != 1:
+            yield path, "...", "give stays, or at, or file"
+        elif moves.file is not None:
+            yield from _written_in_a_file(moves, moves.file, group, path)
         elif moves.at is not None:
             yield from _written_ones_follow(moves, path)
         else:
@@ -48,11 +51,23 @@ def cells_are_there(scenario: Scenario) -> Iterator[Breach]:
                     yield path, cell, f"is no cell of its group: {nearest(cell, cells)}"
 
 
-def _written_ones_follow(moves: Moves, path: Path) -> Iterator[Breach]:
-    written = moves.at or ()
+def _written_in_a_file(moves: Moves, file: str, group: Group, path: Path) -> Iterator[Breach]:
+    yield from _drawn_alone(moves, path)
+    try:
+        moves_of_clients(file, group.clients, moves.cells)
+    except BadFile as error:
+        yield (*path, "file"), file, f"{PurePath(file).name}: {error}"
+
+
+def _drawn_alone(moves: Moves, path: Path) -> Iterator[Breach]:
     for name in ("next", "begin"):
         if getattr(moves, name) is not None:
             yield (*path, name), "...", "goes with stays: must be null"
+
+
+def _written_ones_follow(moves: Moves, path: Path) -> Iterator[Breach]:
+    written = moves.at or ()
+    yield from _drawn_alone(moves, path)
     if written[0][0] != 0:
         yield (*path, "at", 0), written[0], "the first must be at 0"
     for place, (before, after) in enumerate(pairwise(written), start=1):

@@ -130,16 +130,6 @@ def several_options_can_be_learned_about(scenario: Scenario) -> Iterator[Breach]
         yield ("training", "feedback"), training.feedback, rule
 
 
-def devices_compute_before_the_run_is_learned(scenario: Scenario) -> Iterator[Breach]:
-    """When a device comes to decide is not known beforehand, and versions of rejectors go by that."""
-    what = "federation" if scenario.training.online is None else "training.online"
-    for index, group in enumerate(scenario.fleet):
-        for position, option in enumerate(group.options or ()):
-            if option.device_s and scenario.learns_in_run:
-                path: Path = ("fleet", index, "options", position, "device_s")
-                yield path, option.device_s, f"not yet with {what}: must be 0"
-
-
 def has_several(scenario: Scenario, group: Group) -> bool:
     """Whether the clients of a group have several options."""
     return len(options.written(scenario, group)) > 1
@@ -151,5 +141,4 @@ OPTION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     homes_are_options,
     a_hedge_can_leave,
     several_options_can_be_learned_about,
-    devices_compute_before_the_run_is_learned,
 )

@@ -173,11 +173,7 @@ def there_is_a_label_to_learn_from(scenario: Scenario) -> Iterator[Breach]:
         yield path, share, rule
 
 
-def several_are_not_trained_during_the_run(scenario: Scenario) -> Iterator[Breach]:
-    if scenario.training.online is not None and (
-        len(scenario.stations) > 1 or len(scenario.server_models) > 1
-    ):
-        yield ("training", "online"), "...", "is for one server with one model: must be null"
+def availability_is_seen_of_one_server(scenario: Scenario) -> Iterator[Breach]:
     if scenario.training.availability == "observed" and len(scenario.stations) > 1:
         yield (
             ("training", "availability"),
@@ -266,7 +262,7 @@ SERVER_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     models_can_specialise,
     a_warm_start_can_be_taken,
     there_is_a_label_to_learn_from,
-    several_are_not_trained_during_the_run,
+    availability_is_seen_of_one_server,
     a_batch_fits_the_queue,
     priorities_are_heeded,
     service_takes_time,

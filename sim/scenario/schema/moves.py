@@ -25,3 +25,7 @@ class Moves(Part):
     """Where all are at t = 0, new there; null: each where such clients are met at any time."""
     at: Annotated[tuple[tuple[Instant, Name], ...], Field(min_length=1)] | None = None
     """In place of `stays`: when all of them are where, pairs of an instant and a cell; the first at 0."""
+    file: str | None = None
+    """In place of both: rows of a `client` (its number in the group, from 0), a `time` in seconds and the
+    `cell` that it goes to. A client is in the cell of its first row from t = 0 on, one without a row in the
+    first of `cells`. Where relative, it begins in the scenario's folder."""

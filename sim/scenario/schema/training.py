@@ -12,6 +12,7 @@ from sim.registry.scores import ScoreName
 from sim.scenario.schema.values import (
     Count,
     ImageSize,
+    Name,
     Part,
     PositiveShare,
     Share,
@@ -141,6 +142,8 @@ class AdaptiveGaps(Part):
 class Online(Part):
     """Rounds of training during the run, in virtual time."""
 
+    models: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Which of several models of the servers are trained; null: all that can be."""
     every_s: Span
     """Time between two rounds; with `adaptive` the longest."""
     adaptive: AdaptiveGaps | None = None
@@ -154,13 +157,14 @@ class Online(Part):
     rejector_step_s: SpanOrZero
     """Time of such a step."""
     source: Literal["pool", "deferred", "mix"] = "pool"
-    """What the server learns from: its own pool, what was deferred to it, or half of each."""
+    """What a model learns from: the server's pool, what was deferred to servers that have it, or half of
+    each."""
     label_delay_s: SpanOrZero = 0.0
     """From the end of service to the label."""
     copy_bytes: Whole = 0
-    """Size of a copy of the server's model."""
+    """Size of a copy of a server's model."""
     capacity_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the server's capacity that a round takes."""
+    """Share of a server's capacity that a round takes which it takes part in."""
 
     @property
     def shortest_s(self) -> float:

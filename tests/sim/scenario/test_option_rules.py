@@ -121,8 +121,23 @@ MODELS = (
         ("      - {option: far, server: cloud}\n", "", "there is one option"),
         (
             "fleet:",
-            ONLINE + "fleet:",
-            "is for one server",
+            ONLINE.replace("every_s: 2", "every_s: 2, adaptive: {cost: 1, at_least_s: 1}") + "fleet:",
+            "is not allowed: gaps follow the answers of one model on one server",
+        ),
+        (
+            "fleet:",
+            ONLINE.replace("every_s: 2", "every_s: 2, models: [smal]") + "fleet:",
+            'models.0: "smal" is not allowed: there is no such model: did you mean small?',
+        ),
+        (
+            "fleet:",
+            ONLINE.replace("every_s: 2", "every_s: 2, models: [small, small]") + "fleet:",
+            'models.1: "small" is not allowed: is named before',
+        ),
+        (
+            "models:\n  small: {family: linear, ",
+            ONLINE + "models:\n  small: {nested_in: large, ",
+            "is not allowed: not yet with models that are nested: must be null",
         ),
         ("fleet:", "training: {availability: observed}\nfleet:", "is for one server: give a number"),
     ],

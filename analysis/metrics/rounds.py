@@ -1,0 +1,62 @@
+"""What became of rounds of training during the run, and how old the servers' models were.
+From the events of a run; of several models each for itself, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.run_folder.run import Run
+from analysis.run_folder.traffic import Traffic
+
+FATES = {"made": "model_in_force", "lost": "round_lost", "skipped": "round_skipped"}
+OF_MODEL = "model:"  # before the name of one of several, in the events
+
+
+def rounds(traffic: Traffic) -> dict[str, Any]:
+    """How many rounds of training during the run made a version, were lost, and were skipped; where gaps are
+    adaptive the gaps that rounds decided on; of several models what became of the rounds of each."""
+    run = traffic.run
+    found: dict[str, Any] = _fates(run.events)
+    gaps_s = run.events.loc[run.events["kind"] == "round_gap", "value"].to_numpy(dtype=float)
+    if gaps_s.size:
+        found |= {"gap_mean_s": float(gaps_s.mean()), "gap_min_s": float(gaps_s.min())}
+        found |= {"gap_max_s": float(gaps_s.max())}
+    if len(targets := learners(run)) > 1:
+        found["by_model"] = {
+            name: _fates(run.events[run.events["target"] == target]) | {"age_mean_s": mean_age_s(run, target)}
+            for name, target in targets.items()
+        }
+    return found
+
+
+def learners(run: Run) -> dict[str, str]:
+    """The models of the servers whose versions the events tell, and what these call them: `model` the one
+    there is. Of several those alone that train."""
+    told = set(run.events["target"].unique())
+    names = [name for name in run.scenario.get("models") or () if f"{OF_MODEL}{name}" in told]
+    online = (run.scenario.get("training") or {}).get("online") or {}
+    asked = online.get("models") or names
+    return {name: f"{OF_MODEL}{name}" for name in names if name in asked} or {"model": "model"}
+
+
+def in_force_s(run: Run, target: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The instants since which each version of a model is in force, the first at 0."""
+    mine = run.events[(run.events["target"] == target) & (run.events["kind"] == "model_in_force")]
+    return np.unique(np.append(0.0, mine["at_s"].to_numpy(dtype=float)))
+
+
+def mean_age_s(run: Run, target: str) -> float:
+    """For how long the version in force of a model had been that, mean over the time after the warm-up."""
+    born = in_force_s(run, target)
+    begins = np.clip(born, run.warm_up_s, run.horizon_s)
+    ends = np.append(begins[1:], run.horizon_s)
+    lived = ((ends - born) ** 2 - (begins - born) ** 2) / 2
+    return float(lived.sum() / run.observed_s)
+
+
+def _fates(events: pd.DataFrame) -> dict[str, int]:
+    kinds = events.loc[events["value"] > 0, "kind"]  # version 0 is what there was before the run
+    return {fate: int((kinds == kind).sum()) for fate, kind in FATES.items()}
