@@ -235,9 +235,8 @@ class Tabulator:
         nearest = self.answerers.nearest(rows, group, by, self.learning)
         recalled = nearest.get(by_run.NEAREST[0].name, np.int16(-1))
         by = np.where(recalled >= 0, BY_PROTOTYPE, by)
-        client_label, server_label = self._labels(
-            rows, group, server_version, self.whom.models(rows["client"], last)
-        )
+        asked = self.whom.models(rows["client"], last)
+        client_label, server_label = self._labels(rows, group, server_version, asked)
         answer = np.select([by == BY_CLIENT, by == BY_SERVER], [client_label, server_label], recalled)
         answered_at = np.where(by == BY_NONE, np.nan, rows["completed_at"])
         return nearest | {
