@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, server
-from worlds import WrittenArrivals, made_up, product, scenario_of
+from worlds import WrittenArrivals, differences, made_up, product, reference, scenario_of
 
 from sim.engine.arrays import context
 from sim.engine.choice import EnginePath
@@ -638,16 +638,71 @@ def test_an_outage_stops_as_many_batches_as_there_are():
 
 def test_who_scales_in_cancels_what_was_ordered_and_gives_back_what_is_there():
     """Eight wait at 4.0: four replicas are wanted, of which two come at 10.0. At 8.0 nobody does, and one is
-    enough."""
+    enough: at 10.0 none comes."""
     story = calm(
         *[(3.5, 0)] * 8,
         *[(9.0, 0)] * 2,
+        *[(11.0, 0)] * 2,
         replicas=2,
         base_s=0.5,
         target_queue=1.5,
         provisioning_s=6.0,
     )
-    assert story["started_at_s"][-2:] == [9.0, 9.5]
+    assert story["started_at_s"][-4:] == [9.0, 9.5, 11.0, 11.5]
+
+
+@pytest.mark.parametrize("most", [2, 3])
+@pytest.mark.parametrize("window_s", [60.0, 3.5])
+def test_what_was_ordered_at_two_ticks_comes_at_two_instants(most, window_s):
+    """None is left at 1.0. One is ordered for who comes at 1.5, and is there at 4.0; at 3.0 two are there, so
+    that another is ordered, for 5.5."""
+    scaling = {"target_queue": 1.0, "interval_s": 1.0, "provisioning_s": 2.5, "min": 0, "max": most}
+    service = {"kind": "affine", "base_s": 8.0}
+    scenario = scenario_of(
+        fleet=(devices(),), server=server(service=service, autoscaling=scaling, when_down="queue")
+    )
+    arrivals = WrittenArrivals(((1.5, 0), (2.25, 0)))
+    requests, _ = product(scenario, made_up(scenario), arrivals, window_s)
+    assert requests["started_at_s"].tolist() == [4.0, 5.5]
+    theirs, _ = reference(scenario, made_up(scenario), arrivals, 60.0)
+    assert differences(requests, theirs) == []
+
+
+def test_a_batch_that_outlives_a_total_outage_is_no_load():
+    """Served from 0.5 to 2.5, and nothing usable in [1, 3): half a second of two was busy, so that one replica
+    is enough at 4.0."""
+    scaling = {"target_utilisation": 0.5, "interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rule = server(
+        ((1, 3),), service={"kind": "affine", "base_s": 2.0}, in_flight="finish", autoscaling=scaling
+    )
+    story = Story((0.5, 0), (4.25, 0), (4.25, 0), server=rule)
+    assert story["started_at_s"] == [0.5, 4.25, 6.25]
+
+
+@pytest.mark.parametrize(("target_queue", "started"), [(0.9999999, 8.0), (0.999999, 5.0)])
+def test_what_is_wanted_is_rounded_to_millionths_first(target_queue, started):
+    """At 4.0, for one that is there, 1.0000001 replicas are one, 1.000001 are two; at 8.0 two are there."""
+    assert calm((3.5, 0), (5.0, 0), base_s=8.0, target_queue=target_queue)["started_at_s"] == [3.5, started]
+
+
+def test_all_that_there_may_be_are_ordered_at_once():
+    story = calm(*[(3.5, 0)] * 4, base_s=8.0, target_queue=1.0, provisioning_s=1.0)
+    assert story["started_at_s"] == [3.5, 5.0, 5.0, 5.0]
+
+
+def test_what_is_still_on_order_is_no_change():
+    """Two at 1.0, when two are there: the second comes at 6.0. Nothing is decided until 2.5; at 3.0 two are
+    wanted still, and at 4.0 a third for that of 3.5, which comes at 9.0."""
+    story = calm(
+        *[(0.5, 0)] * 2,
+        (3.5, 0),
+        base_s=20.0,
+        target_queue=1.0,
+        interval_s=1.0,
+        cool_down_s=1.5,
+        provisioning_s=5.0,
+    )
+    assert story["started_at_s"] == [0.5, 6.0, 9.0]
 
 
 def test_who_steers_from_outside_is_obeyed_at_once_even_when_nothing_is_asked_for():
