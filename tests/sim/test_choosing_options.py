@@ -125,6 +125,80 @@ def test_a_retry_of_a_client_that_draws_two_draws_two_anew():
     assert len(set(story.sends("option")[2::3])) > 1
 
 
+def test_a_hedge_of_a_client_that_draws_two_draws_two_anew():
+    """Whom the second attempt draws its number says; so does the oracle."""
+    names = ("edge", "cloud", "far")
+    options = tuple({"option": name, "server": name} for name in names)
+    fleet = asking("two_choices", options=options, hedge={"after_s": 0.5})
+    servers = tuple(station(name, replicas=4) for name in names)
+    story = Story(*((4.0 * n, 0) for n in range(16)), fleet=fleet, servers=servers, horizon_s=70.0)
+    assert story["attempts"] == [2] * 16
+    assert len(set(story.sends("option")[1::2])) == 3
+
+
+def test_a_retry_follows_both_attempts_of_a_hedge():
+    """The edge says nothing, the cloud refuses the hedge of 0.5; given up at 1.0, it is tried a third time."""
+    servers = (
+        station("edge", when_down="silent", outages=(down((0.0, 1.25)),)),
+        station("cloud", when_down="refuse", outages=(down((0.0, 1.25)),)),
+    )
+    again = retries(3, 0.25, factor=2.0, next="same")
+    fleet = asking(hedge={"after_s": 0.5}, timeout_s=1.0, retry=again)
+    story = Story((0.0, 0), fleet=fleet, servers=servers)
+    assert story.sends("attempt") == [1, 2, 3]
+    assert story.sends("sent_at_s") == [0.0, 0.5, 1.5]
+    assert story["answered_at_s"] == [2.5]
+
+
+def test_the_very_first_attempt_keeps_no_room_of_what_it_has_reserved():
+    """The edge takes eight seconds; the cloud answers the hedge, so that nothing is held for either: at 60.0
+    two tokens are there."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
+    fleet = asking(clients=1, hedge={"after_s": 0.5}, budget=budget)
+    slow = {"kind": "affine", "base_s": 8.0}
+    servers = (station("edge", service=slow, replicas=4), station("cloud", replicas=4))
+    arrivals = [(t, 0) for t in (0.0, 60.0, 60.0, 60.0)]
+    costs = {"charge_on": "answer"}
+    story = Story(*arrivals, fleet=fleet, servers=servers, costs=costs, horizon_s=80.0)
+    assert story["server"][0] == "cloud"
+    assert story["outcome"] == ["remote", "remote", "remote", "over_budget"]
+
+
+def test_a_backlog_is_that_of_the_server_that_told_it():
+    """Of five at the edge four wait at 1.0. So the four of 1.5 ask the cloud, whose answer of 3.5 tells of
+    three; of the edge's queue two are left at 3.0."""
+    arrivals = [(0.0, 0)] * 5 + [(1.5, 0)] * 4 + [(3.75, 0)]
+    story = Story(*arrivals, fleet=asking("least_backlog", clients=2), servers=two())
+    assert story["server"] == ["edge"] * 5 + ["cloud"] * 4 + ["edge"]
+
+
+@pytest.mark.parametrize(("scores", "asked"), [((0.25, 0.5), "cloud"), ((0.5, 0.5), "edge")])
+def test_who_explores_asks_the_option_of_the_largest_score(scores, asked):
+    """Neither exceeds the threshold; of equals the first is asked."""
+    scored = {"score": "plug_in", "price": {"kind": "threshold", "at": 2.0}}
+    score = np.array(scores)[:, None]
+    training = {"exploration": 1.0}
+    story = Story((0.0, 0), fleet=asking(policy=scored), servers=two(), score=score, training=training)
+    assert story["server"] == [asked]
+
+
+@pytest.mark.parametrize("computing", [False, True])
+def test_who_is_called_back_as_its_turn_comes_is_not_served(computing):
+    """Until 4.0 the edge works on another's. The hedge of 0.5 reaches the cloud at 1.0, and is answered at
+    3.5; the word that the first attempt is not needed takes as long as that, half a second. Somebody else's
+    device may do a part of what it asks."""
+    near = ({"option": "near", "server": "edge"} | ({"device_s": 0.25} if computing else {}),)
+    fleet = [
+        devices("other", service_factor=4.0, options=near[:1], policy=EVERYTHING),
+        asking(hedge={"after_s": 0.5, "cancel": True}, latency=0.5),
+    ]
+    fleet[0]["options"] = ({"option": "near", "server": "edge"},)
+    fleet.append(devices("third", options=near, policy=EVERYTHING))
+    story = Story((0.0, 0), (0.0, 1), fleet=fleet, servers=two())
+    assert story["answered_at_s"] == [4.0, 3.5]
+    assert story.sends("server_cause") == ["cancelled", "none"]
+
+
 def test_a_late_answer_does_not_overtake_a_hedge():
     """A second on the link either way. The edge's answer would come at 3.5, and is given up at 2.5; the cloud
     answers the hedge of 2.0 at 4.5."""

@@ -52,6 +52,38 @@ def test_what_was_under_way_as_a_device_ran_empty_is_lost_though_it_works_again(
     assert empty(told) == [True, True, True, False]
 
 
+def test_a_device_that_ran_empty_has_nothing_left_to_do_when_it_works_again() -> None:
+    """Two seconds each; the third of 1.0 takes all that is left, so that none of them is done. That of 4.0 is
+    the first in line."""
+    fleet = on_battery(0.4, restart_j=0.5, harvest_w=1.0)
+    fleet["device"]["inference_s"] = 2.0
+    told = Story((1.0, 0), (1.0, 0), (1.0, 0), (4.0, 0), fleet=fleet)
+    assert empty(told) == [True, True, True, False]
+    assert told["decided_at_s"][3] == 6.0
+
+
+def test_a_battery_may_hold_a_single_nanojoule() -> None:
+    fleet = on_battery(1e-9)
+    fleet["device"]["battery"]["capacity_j"] = 1e-9
+    assert empty(Story((0.0, 0), fleet=fleet)) == [True]
+
+
+def test_a_nanowatt_is_a_harvest() -> None:
+    """Empty at 0.0; two nanojoules are there at 2.0."""
+    told = Story(
+        (0.0, 0), (1.75, 0), (2.5, 0), fleet=on_battery(1e-9, start_j=1e-9, restart_j=2e-9, harvest_w=1e-9)
+    )
+    assert empty(told) == [True, True, False]
+
+
+def test_a_device_works_again_by_what_rounding_adds_as_its_harvest_ends() -> None:
+    """1.6 nanojoules until 1.0 are two, and none come after that."""
+    harvest = {"kind": "profile", "watts": (1.6e-9, 0.0), "each_s": 1.0}
+    fleet = on_battery(1e-9, start_j=1e-9, restart_j=2e-9, harvest=harvest)
+    told = Story((0.0, 0), (0.75, 0), (1.5, 0), fleet=fleet)
+    assert empty(told) == [True, True, False]
+
+
 def test_what_a_device_has_done_at_the_horizon_or_a_windows_end_is_decided_after_it() -> None:
     """Half a second each: of 1.5 until the end of a window, of 19.5 until the horizon."""
     fleet = on_battery()

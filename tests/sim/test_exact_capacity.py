@@ -745,3 +745,63 @@ def test_a_batch_is_answered_though_its_clock_has_little_room(monkeypatch):
     arrivals = WrittenArrivals(tuple((1.0, client) for client in range(40)))
     requests, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=EnginePath("compiled", ""))
     assert requests["answered_at_s"].tolist() == [2.5] + [3.5] * 39
+
+
+# At the door, and beside it.
+
+
+def test_an_estimate_counts_full_batches_of_those_before():
+    """Two seconds alone, three for two. One is served from 1.0 to 3.0; that of 1.25 would be done at 6.25 by
+    the estimate, and has until 5.75."""
+    service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
+    rule = server(service=service, max_batch=2, admission={"kind": "deadline_feasible"})
+    story = Story((1.0, 0), (1.25, 0), fleet=devices(deadline_s=4.5), server=rule)
+    assert story["server_cause"] == ["none", "admission"]
+
+
+def test_an_estimate_counts_the_replicas_that_work():
+    """Of two replicas one is down: a third would be done at 4.0."""
+    rule = server(replicas_down=((0, 9),), replicas=2, admission={"kind": "deadline_feasible"})
+    story = Story(*[(1.0, 0)] * 3, fleet=devices(deadline_s=2.5), server=rule)
+    assert story["server_cause"] == ["none", "none", "admission"]
+
+
+def test_an_idle_replica_that_waits_for_nobody_needs_no_queue():
+    story = Story((1.0, 0), server=server(queue_limit=0, max_batch=2))
+    assert story["outcome"] == ["remote"]
+
+
+def test_who_would_not_fill_a_batch_finds_the_queue_full():
+    rule = server(queue_limit=1, max_batch=4, batch_wait_s=1.0)
+    story = Story((1.0, 0), (1.25, 0), server=rule)
+    assert story["server_cause"] == ["none", "queue_full"]
+    assert story["started_at_s"] == [2.0, None]
+
+
+def test_who_is_refused_starts_nothing():
+    """At 2.25 a batch of one is due. Who is refused then does not start it, so who comes next is in it."""
+    rule = server(max_batch=4, batch_wait_s=1.0, admission={"kind": "deadline_feasible"})
+    fleet = [devices("hasty", latency=0.25, deadline_s=0.5), devices("calm", latency=0.25, deadline_s=9.0)]
+    story = Story((2.0, 0), (1.0, 1), (2.0, 1), fleet=fleet, server=rule)
+    assert story["server_cause"] == ["admission", "none", "none"]
+    assert story["started_at_s"] == [None, 2.25, 2.25]
+    assert story["batch_size"][1:] == [2, 2]
+
+
+def test_a_batch_that_an_outage_stopped_starts_nothing_as_it_would_have_ended():
+    """Two start at 0.25, and are lost at 0.5. At 1.25, when they would have ended, the one of 0.75 is due;
+    who comes then fills its batch."""
+    rule = server(((0.5, 0.75),), max_batch=2, batch_wait_s=0.5)
+    story = Story((0.0, 0), (0.0, 0), (0.5, 0), (1.0, 0), fleet=devices(latency=0.25), server=rule)
+    assert story["started_at_s"] == [0.25, 0.25, 1.25, 1.25]
+    assert story["batch_size"] == [2, 2, 2, 2]
+
+
+def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():
+    service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 2.0}}
+    rule = server(((1.0625, 1.125),), service=service, in_flight="requeue")
+    scenario = scenario_of(fleet=(devices(),), server=rule)
+    arrivals = WrittenArrivals(((1.0, 0),))
+    ours, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=EnginePath("compiled", ""))
+    theirs, _ = reference(scenario, made_up(scenario), arrivals, 60.0)
+    assert differences(ours, theirs) == []

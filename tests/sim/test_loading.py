@@ -84,6 +84,18 @@ def test_a_large_model_throws_out_several_and_a_small_one_fits_beside():
     assert story["loads"] == [1, 1, 1, 0]
 
 
+def test_each_model_takes_its_own_room():
+    """a 1, b 1, c 2, room 2: a throws out c, which has to come in again."""
+    sizes = {"a": 1.0, "b": 1.0, "c": 2.0}
+    story = InOrder(
+        *((0.0, 2), (2.0, 0), (4.0, 2)),
+        fleet=asks(*sizes),
+        servers=(server(memory_bytes=2.0, load_s=0.5) | {"server": "all"},),
+        models={name: {"family": "linear", "memory_bytes": size} for name, size in sizes.items()},
+    )
+    assert story["loads"] == [1, 1, 1]
+
+
 def test_a_request_goes_to_the_replica_that_has_its_model():
     """Both begin with a. At 0.0 a takes the lowest, and b the other, where the next b finds it at 3.0, though
     the lowest is idle. At 6.0 two ask for a: the second one throws b out."""

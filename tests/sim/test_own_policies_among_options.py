@@ -163,6 +163,38 @@ def test_a_policy_is_told_what_its_own_client_would_answer_and_what_the_server_h
     assert set(variants[2:]) == {0, 1}
 
 
+def test_who_gives_an_attempt_up_has_no_word_of_it():
+    heard: list[Any] = []
+
+    @l2h_fleet.register("policy", "left_alone")
+    class LeftAlone:
+        def decide(self, _request: Any, _now: float) -> bool:
+            return True
+
+        def hear(self, outcome: Any, _now: float) -> None:
+            heard.append(outcome)
+
+    scenario = scenario_of(fleet=(devices(policy=policy("left_alone"), timeout_s=0.5),))
+    requests, _ = product(scenario, made_up(scenario), WrittenArrivals(((1.0, 0),)), 60.0)
+    assert requests["outcome"].tolist() == ["timed_out"]
+    assert [(one.server_label, one.backlog) for one in heard] == [(-1, -1)]
+
+
+def test_the_only_client_of_the_only_server_hears_of_its_queue():
+    """The answer of 1.0 tells that one waits, so that of 1.5 asks the other model of the same server."""
+
+    @l2h_fleet.register("choice", "other_when_busy")
+    def other_when_busy(one: Any) -> float:
+        return -1.0 * one.option if one.backlog else 1.0 * one.option
+
+    options = tuple({"option": name, "server": "edge", "model": name} for name in "ab")
+    fleet = asking("other_when_busy", policy=policy("always_remote"), options=options)
+    models = {name: {"family": "linear"} for name in "ab"}
+    arrivals = ((0.0, 0), (0.25, 0), (1.5, 0))
+    requests, _ = played(fleet, *arrivals, servers=two()[:1], models=models)
+    assert requests["model"].tolist() == ["a", "a", "b"]
+
+
 def test_an_option_that_is_not_there_is_told_with_those_that_are():
     @l2h_fleet.register("policy", "afar")
     class Afar:

@@ -135,6 +135,14 @@ def test_a_stage_that_an_outage_emptied_starts_nothing_as_it_would_have_been_fre
     assert story["batch_size"] == [2] * 6
 
 
+def test_a_pipeline_that_is_back_is_empty():
+    """What entered at 0.0 is lost at 0.25. The next enters at 0.5, finds the second stage free at 1.5, and
+    is followed then by the third: not at 1.0, when the first would have made room."""
+    story = Story((0.0, 0), (0.5, 0), (0.5, 0), server=pipeline((0.25, 0.5), in_flight="lose"))
+    assert story["started_at_s"] == [0.0, 0.5, 1.5]
+    assert story["finished_at_s"] == [None, 2.5, 3.5]
+
+
 def mean_wait(**parts: Any) -> float:
     """Of Poisson requests for two models, each of which would fill .3 of a device."""
     process = {"kind": "poisson", "rate_hz": 0.03}

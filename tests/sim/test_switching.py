@@ -58,6 +58,24 @@ def test_a_gear_goes_by_the_interval_before(most_load: float) -> None:
     assert told["model"] == ["large", "large", "small", "large"]
 
 
+def test_a_gear_goes_by_the_last_interval_alone() -> None:
+    """One in half a second is more than the large model would serve; at 4.5 the half second before was
+    quiet."""
+    gear = {"kind": "gear", "every_s": 0.5, "most_load": 1.0}
+    told = story((0.1, 0), (0.6, 0), (4.5, 0), switch=gear)
+    assert told["started_at_s"] == [0.1, 1.1, 4.5]
+    assert told["model"] == ["large", "small", "large"]
+
+
+def test_a_gear_takes_the_largest_of_three_that_serves_what_came() -> None:
+    """Three in two seconds: three of the large model would take as many, of the middle one half."""
+    models = {"small": {"work": 0.25}, "middle": {"work": 0.5}, "large": {}}
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    servers = site(gear, tuple(models))
+    told = Story((0.1, 0), (0.2, 0), (0.3, 0), fleet=devices(), servers=servers, models=models)
+    assert told["model"] == ["large", "large", "middle"]
+
+
 def test_a_batch_is_of_one_model_and_all_of_it_is_told_so() -> None:
     switch = {"kind": "backlog", "above": 1, "below": 0}
     told = story(*((1.0 + n / 10, 0) for n in range(4)), switch=switch, max_batch=2)
