@@ -66,6 +66,18 @@ def test_the_order_asks_the_first_whose_breaker_is_closed():
     assert story["finished_at_s"] == [None, 4.5, 11.0]
 
 
+def test_the_order_goes_on_to_the_first_whose_own_breaker_is_closed():
+    """The edge refuses once, then the cloud; both breakers are open at 3.0."""
+    names = ("edge", "cloud", "far")
+    outages = {"when_down": "refuse", "outages": (down((0.0, 9.0)),)}
+    servers = (*(station(name, **outages) for name in names[:2]), station(names[2]))
+    options = tuple({"option": name, "server": name} for name in names)
+    fleet = asking(options=options, breaker={"failures": 1, "cooldown_s": 8.0})
+    story = Story((1.0, 0), (2.0, 0), (3.0, 0), fleet=fleet, servers=servers)
+    assert story["server"] == list(names)
+    assert story["outcome"] == ["refused", "refused", "remote"]
+
+
 def test_a_home_is_the_clients_own_by_plan():
     """Three clients, of which the plan gives two the cloud; without it client 1 alone would ask that."""
     servers, asked = two(), [(0.0, 0), (0.0, 1), (0.0, 2)]
@@ -137,7 +149,7 @@ def test_a_hedge_of_a_client_that_draws_two_draws_two_anew():
 
 
 def test_a_retry_follows_both_attempts_of_a_hedge():
-    """The edge says nothing, the cloud refuses the hedge of 0.5; given up at 1.0, it is tried a third time."""
+    """The edge says nothing, the cloud refuses the hedge of 0.5; given up at 1.0, it is tried once more."""
     servers = (
         station("edge", when_down="silent", outages=(down((0.0, 1.25)),)),
         station("cloud", when_down="refuse", outages=(down((0.0, 1.25)),)),
@@ -187,13 +199,13 @@ def test_who_is_called_back_as_its_turn_comes_is_not_served(computing):
     """Until 4.0 the edge works on another's. The hedge of 0.5 reaches the cloud at 1.0, and is answered at
     3.5; the word that the first attempt is not needed takes as long as that, half a second. Somebody else's
     device may do a part of what it asks."""
-    near = ({"option": "near", "server": "edge"} | ({"device_s": 0.25} if computing else {}),)
+    near = {"option": "near", "server": "edge"}
+    part = {"device_s": 0.25} if computing else {}
     fleet = [
-        devices("other", service_factor=4.0, options=near[:1], policy=EVERYTHING),
+        devices("other", service_factor=4.0, options=(near,), policy=EVERYTHING),
         asking(hedge={"after_s": 0.5, "cancel": True}, latency=0.5),
+        devices("quiet", options=(near | part,), policy=EVERYTHING),
     ]
-    fleet[0]["options"] = ({"option": "near", "server": "edge"},)
-    fleet.append(devices("third", options=near, policy=EVERYTHING))
     story = Story((0.0, 0), (0.0, 1), fleet=fleet, servers=two())
     assert story["answered_at_s"] == [4.0, 3.5]
     assert story.sends("server_cause") == ["cancelled", "none"]
@@ -227,8 +239,13 @@ def test_a_probe_that_a_hedge_overtakes_leaves_room_for_another():
     """
     slow = {"when": {"kind": "intervals", "at": ((3.0, 6.0),)}, "effect": {"kind": "slowdown", "factor": 8.0}}
     servers = two(when_down="refuse", outages=(down((1.0, 3.0)), slow))
-    fleet = asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.0})
-    story = Story((1.25, 0), (4.0, 0), (8.0, 0), (20.0, 0), fleet=fleet, servers=servers, horizon_s=30.0)
+    turned = ({"option": "far", "server": "cloud"}, {"option": "near", "server": "edge"})
+    fleet = [
+        asking(name="quiet", options=turned),
+        asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.0}),
+    ]
+    arrivals = [(t, 1) for t in (1.25, 4.0, 8.0, 20.0)]
+    story = Story(*arrivals, fleet=fleet, servers=servers, horizon_s=30.0)
     assert story["server"] == ["edge", "cloud", "cloud", "edge"]
     assert story["answered_at_s"] == [1.25, 6.5, 10.5, 21.0]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import assume, given
-from stories import Story, devices
+from stories import LOCAL, Story, devices
 from strategies import several, worlds
 from tried import tried
 from worlds import WrittenArrivals, differences, made_up, product, scenario_of
@@ -69,11 +69,31 @@ def test_a_battery_may_hold_a_single_nanojoule() -> None:
 
 
 def test_a_nanowatt_is_a_harvest() -> None:
-    """Empty at 0.0; two nanojoules are there at 2.0."""
-    told = Story(
-        (0.0, 0), (1.75, 0), (2.5, 0), fleet=on_battery(1e-9, start_j=1e-9, restart_j=2e-9, harvest_w=1e-9)
-    )
-    assert empty(told) == [True, True, False]
+    """Half of one, even: empty at 0.0, it has two nanojoules at 4.0."""
+    fleet = on_battery(1e-9, start_j=1e-9, restart_j=2e-9, harvest_w=5e-10)
+    assert empty(Story((0.0, 0), (3.75, 0), (4.5, 0), fleet=fleet)) == [True, True, False]
+
+
+def test_a_device_runs_empty_as_it_should_though_rounding_leaves_something() -> None:
+    """Of 3 nanojoules 0.5 go each second. At 1.1 two are left, by what was rounded, until 5.1; what came by
+    then, 1.53, is two, and what went, 4.08, is four, of which one had gone."""
+    fleet = on_battery(idle_w=8e-10, capacity_j=9e-9, start_j=3e-9, harvest_w=3e-10) | {"policy": LOCAL}
+    story = Story((1.1, 0), (6.0, 0), fleet=fleet)
+    assert empty(story) == [False, True]
+    assert story.energy["empty_at_s"].tolist() == pytest.approx([5.1])
+
+
+def test_what_the_only_attempt_of_an_empty_device_has_reserved_is_given_back() -> None:
+    """Empty at 2.5, before the answer of 3.0. The other device finds both tokens at 60.0."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0, "shared_by": "fleet"}
+    device = {"idle_w": 1.0, "battery": {"capacity_j": 2.5}}
+    fleet = [
+        devices("mortal", device=device, budget=budget, latency=1.0),
+        devices("other", budget=budget, latency=1.0),
+    ]
+    arrivals = ((0.0, 0), (60.0, 1), (60.0, 1), (60.0, 1))
+    told = Story(*arrivals, fleet=fleet, costs={"charge_on": "accept"}, horizon_s=70.0)
+    assert told["outcome"] == ["no_power", "remote", "remote", "over_budget"]
 
 
 def test_a_device_works_again_by_what_rounding_adds_as_its_harvest_ends() -> None:

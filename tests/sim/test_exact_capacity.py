@@ -507,6 +507,24 @@ def test_a_full_queue_pushes_out_who_came_last_of_the_largest_priority():
     assert story["answered_at_s"][4:] == [1.875, 1.75]  # refused when they are pushed out
 
 
+def test_whoever_ranks_worst_is_pushed_out_though_others_came_later():
+    """Three wait: of priority 2, 0 and 1. The first of them goes."""
+    fleet = [devices(f"p{priority}", priority=priority) for priority in (0, 1, 2)]
+    rule = server(discipline="priority", queue_limit=3)
+    story = Story((1.0, 0), (1.5, 0), (1.875, 0), (1.75, 1), (1.25, 2), fleet=fleet, server=rule)
+    assert story["server_cause"] == ["none", "none", "none", "none", "queue_full"]
+
+
+def test_of_those_that_rank_alike_the_last_to_come_is_pushed_out_wherever_it_stands():
+    """Six of the larger priority; one of them is served from 1.0, the next from 2.0. Of the two of the
+    smaller the second finds the queue full, and the last of the six goes."""
+    fleet = [devices("first"), devices("second", priority=1)]
+    rule = server(discipline="priority", queue_limit=5)
+    story = Story((2.25, 0), (2.5, 0), (1.0, 1), *[(1.25, 1)] * 5, fleet=fleet, server=rule)
+    assert story["server_cause"] == ["none"] * 7 + ["queue_full"]
+    assert story["started_at_s"][:2] == [3.0, 4.0]
+
+
 def test_nobody_is_pushed_out_by_equals_nor_by_whom_the_admission_refuses():
     bucket = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
     story = classes((1.75, 0), (1.0, 2), (1.25, 2), (1.5, 2), queue_limit=1, admission=bucket)
@@ -669,8 +687,8 @@ def test_what_was_ordered_at_two_ticks_comes_at_two_instants(most, window_s):
 
 
 def test_a_batch_that_outlives_a_total_outage_is_no_load():
-    """Served from 0.5 to 2.5, and nothing usable in [1, 3): half a second of two was busy, so that one replica
-    is enough at 4.0."""
+    """Served from 0.5 to 2.5, and nothing usable in [1, 3): half a second of two was busy, so that one
+    replica is enough at 4.0."""
     scaling = {"target_utilisation": 0.5, "interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 2}
     rule = server(
         ((1, 3),), service={"kind": "affine", "base_s": 2.0}, in_flight="finish", autoscaling=scaling
@@ -751,12 +769,13 @@ def test_a_batch_is_answered_though_its_clock_has_little_room(monkeypatch):
 
 
 def test_an_estimate_counts_full_batches_of_those_before():
-    """Two seconds alone, three for two. One is served from 1.0 to 3.0; that of 1.25 would be done at 6.25 by
-    the estimate, and has until 5.75."""
+    """Two seconds alone, three for two, four for three. One is served from 1.0 to 3.0; those of 1.25 would be
+    done four seconds later and then two, or three, by the estimate: at 7.25 and 8.25."""
     service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
-    rule = server(service=service, max_batch=2, admission={"kind": "deadline_feasible"})
-    story = Story((1.0, 0), (1.25, 0), fleet=devices(deadline_s=4.5), server=rule)
-    assert story["server_cause"] == ["none", "admission"]
+    rule = server(service=service, max_batch=3, admission={"kind": "deadline_feasible"})
+    for deadline_s, causes in ((5.75, [1, 0, 0]), (6.5, [1, 1, 0]), (7.0, [1, 1, 1])):
+        story = Story((1.0, 0), (1.25, 0), (1.25, 0), fleet=devices(deadline_s=deadline_s), server=rule)
+        assert story["server_cause"] == [("admission", "none")[cause] for cause in causes]
 
 
 def test_an_estimate_counts_the_replicas_that_work():
@@ -795,6 +814,16 @@ def test_a_batch_that_an_outage_stopped_starts_nothing_as_it_would_have_ended():
     story = Story((0.0, 0), (0.0, 0), (0.5, 0), (1.0, 0), fleet=devices(latency=0.25), server=rule)
     assert story["started_at_s"] == [0.25, 0.25, 1.25, 1.25]
     assert story["batch_size"] == [2, 2, 2, 2]
+
+
+def test_a_batch_that_outlives_its_place_lets_another_replica_start_what_is_due():
+    """Replica 1 is out from 0.5 on, and ends its batch at 2.25, when the one of 1.75 is due on the other: who
+    comes then is behind it."""
+    rule = server(replicas_down=((0.5, 9),), replicas=2, max_batch=2, batch_wait_s=0.5, in_flight="finish")
+    fleet = [devices("short", latency=0.25), devices("long", latency=0.25, service_factor=2.0)]
+    arrivals = ((0.0, 0), (0.0, 0), (1.5, 0), (2.0, 0), (0.0, 1), (0.0, 1))
+    story = Story(*arrivals, fleet=fleet, server=rule)
+    assert story["finished_at_s"] == [1.25, 1.25, 3.25, 4.25, 2.25, 2.25]
 
 
 def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():

@@ -342,13 +342,9 @@ def test_what_is_swallowed_on_its_way_is_over_as_it_is_given_up():
 
 def test_an_error_that_is_swallowed_is_over_as_its_request_is_given_up():
     """Refused at 1.5, cut at 1.75, given up at 2.5."""
+    outages = (*DOWN["outages"], *cut((1.75, 1.875))["outages"])
     fleet = devices(latency=0.5, timeout_s=1.5)
-    assert rows_in_windows(fleet, cut((1.75, 1.875)) | {"queue_limit": 0, "when_down": "refuse"}, 1.0) == [
-        0,
-        1,
-        0,
-        0,
-    ]
+    assert rows_in_windows(fleet, DOWN | {"outages": outages}, 1.0) == [0, 1, 0, 0]
 
 
 def test_what_is_not_sent_is_over_at_once():

@@ -182,9 +182,11 @@ def test_who_gives_an_attempt_up_has_no_word_of_it():
 
 def test_the_only_client_of_the_only_server_hears_of_its_queue():
     """The answer of 1.0 tells that one waits, so that of 1.5 asks the other model of the same server."""
+    drawn: set[bool] = set()
 
     @l2h_fleet.register("choice", "other_when_busy")
     def other_when_busy(one: Any) -> float:
+        drawn.add(one.is_drawn)
         return -1.0 * one.option if one.backlog else 1.0 * one.option
 
     options = tuple({"option": name, "server": "edge", "model": name} for name in "ab")
@@ -193,6 +195,33 @@ def test_the_only_client_of_the_only_server_hears_of_its_queue():
     arrivals = ((0.0, 0), (0.25, 0), (1.5, 0))
     requests, _ = played(fleet, *arrivals, servers=two()[:1], models=models)
     assert requests["model"].tolist() == ["a", "a", "b"]
+    assert drawn == {False}
+
+
+def test_a_policy_hears_what_the_model_said_that_answered_and_nothing_of_what_it_has_not():
+    """The second of three models answers. Who is on mains has all of its charge."""
+    told: list[Any] = []
+
+    @l2h_fleet.register("policy", "the_second")
+    class TheSecond:
+        def decide(self, request: Any, _now: float) -> int:
+            told.append(request.charge)
+            return 1
+
+        def hear(self, outcome: Any, _now: float) -> None:
+            told.append(outcome.server_label)
+
+    options = tuple({"option": name, "server": "edge", "model": name} for name in "abc")
+    scenario = scenario_of(
+        server=None,
+        fleet=(asking(policy=policy("the_second"), options=options),),
+        servers=two()[:1],
+        models={name: {"family": "linear"} for name in "abc"},
+    )
+    learned = made_up(scenario)
+    requests, _ = product(scenario, learned, WrittenArrivals(((0.0, 0),)), 60.0)
+    (place,) = np.flatnonzero(learned.samples.sample_id == requests["sample_id"][0])
+    assert told == [1.0, learned.tables.server_label[1, place]]
 
 
 def test_an_option_that_is_not_there_is_told_with_those_that_are():
