@@ -41,6 +41,7 @@ FILES = (
     "budgets",
     "network",
     "price_stories",
+    "room",
 )
 
 

@@ -238,7 +238,7 @@ def test_a_probe_that_a_hedge_overtakes_leaves_room_for_another():
     cloud answers at 10.5; and so does 20.0, which the edge answers.
     """
     slow = {"when": {"kind": "intervals", "at": ((3.0, 6.0),)}, "effect": {"kind": "slowdown", "factor": 8.0}}
-    servers = two(when_down="refuse", outages=(down((1.0, 3.0)), slow))
+    servers = two(when_down="refuse", outages=(down((1.0, 3.0)), slow))[::-1]
     turned = ({"option": "far", "server": "cloud"}, {"option": "near", "server": "edge"})
     fleet = [
         asking(name="quiet", options=turned),
@@ -263,6 +263,24 @@ def test_a_turn_passes_on_with_what_is_sent():
     story = Story(*arrivals, fleet=asking("round_robin"), servers=two(), outages=(cut,))
     assert story["outcome"] == ["remote", "link_down", "remote"]
     assert [story["server"][n] for n in (0, 2)] == ["edge", "cloud"]
+
+
+def test_a_home_that_is_kept_back_is_not_asked():
+    """Client 1 is at home in the cloud, which refuses once."""
+    servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 9.0)),)))
+    fleet = asking("home", clients=2, breaker={"failures": 1, "cooldown_s": 8.0})
+    story = Story((1.0, 1), (2.0, 1), fleet=fleet, servers=servers)
+    assert story["server"] == ["cloud", "edge"]
+    assert story["outcome"] == ["refused", "remote"]
+
+
+def test_where_all_are_kept_back_it_is_the_first_that_is():
+    """At 2.5 the link is cut, and of the edge the breaker is open."""
+    cut = down((2.0, 4.0)) | {"target": {"kind": "links", "groups": ("devices",)}}
+    servers = two(when_down="refuse", outages=(down((0.0, 9.0)),))
+    fleet = asking(breaker={"failures": 1, "cooldown_s": 8.0})
+    story = Story((1.0, 0), (2.5, 0), fleet=fleet, servers=servers, outages=(cut,))
+    assert story["outcome"] == ["refused", "breaker_open"]
 
 
 def test_a_home_is_a_clients_own():

@@ -507,6 +507,13 @@ def test_a_full_queue_pushes_out_who_came_last_of_the_largest_priority():
     assert story["answered_at_s"][4:] == [1.875, 1.75]  # refused when they are pushed out
 
 
+def test_the_only_one_who_waits_may_be_pushed_out():
+    fleet = [devices("first"), devices("second", priority=1)]
+    rule = server(discipline="priority", queue_limit=1)
+    story = Story((1.0, 0), (1.5, 0), (1.25, 1), fleet=fleet, server=rule)
+    assert story["server_cause"] == ["none", "none", "queue_full"]
+
+
 def test_whoever_ranks_worst_is_pushed_out_though_others_came_later():
     """Three wait: of priority 2, 0 and 1. The first of them goes."""
     fleet = [devices(f"p{priority}", priority=priority) for priority in (0, 1, 2)]
@@ -573,6 +580,20 @@ def test_replicas_stay_as_long_as_they_were_wanted_lately(stabilise_s, second):
     arrivals = ((3.5, 0), (3.5, 0), (21.0, 0), (21.0, 0))
     story = calm(*arrivals, target_queue=1.0, stabilise_s=stabilise_s)
     assert story["started_at_s"][3] == second
+
+
+def test_what_is_on_order_stays_as_long_as_it_was_wanted_lately():
+    """Three are wanted at 4.0, of which two come at 10.0; one is enough at 8.0, but three were wanted within
+    16 seconds."""
+    story = calm(
+        *[(3.5, 0)] * 3,
+        *[(11.0, 0)] * 2,
+        base_s=0.5,
+        target_queue=1.0,
+        stabilise_s=16.0,
+        provisioning_s=6.0,
+    )
+    assert story["started_at_s"][3:] == [11.0, 11.0]
 
 
 def test_after_a_change_nothing_is_decided_for_a_while():
@@ -791,7 +812,7 @@ def test_an_idle_replica_that_waits_for_nobody_needs_no_queue():
 
 
 def test_who_would_not_fill_a_batch_finds_the_queue_full():
-    rule = server(queue_limit=1, max_batch=4, batch_wait_s=1.0)
+    rule = server(queue_limit=1, max_batch=3, batch_wait_s=1.0)
     story = Story((1.0, 0), (1.25, 0), server=rule)
     assert story["server_cause"] == ["none", "queue_full"]
     assert story["started_at_s"] == [2.0, None]

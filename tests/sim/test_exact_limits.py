@@ -82,6 +82,13 @@ def test_a_slow_link_stretches_the_transfers_that_begin_in_it():
     assert story["answered_at_s"] == [3.5]
 
 
+def test_a_slow_link_stretches_the_answer_that_leaves_in_it():
+    """Up by 1.5, served until 2.5, and back in a second."""
+    story = Story((1.0, 0), fleet=devices(latency=0.5, timeout_s=9.0), server=cut((2, 3), factor=2.0))
+    assert story["reached_at_s"] == [1.5]
+    assert story["answered_at_s"] == [3.5]
+
+
 # Circuit breakers.
 
 

@@ -67,6 +67,12 @@ def test_what_was_not_used_for_longest_goes_out():
     assert story["finished_at_s"] == [1.0, 2.5, 4.0, 5.5, 7.0, 8.5]
 
 
+def test_of_two_that_are_there_that_which_was_used_before_the_other_goes_out():
+    """c throws out a; b is used after it, so that a throws out c."""
+    story = told((0.0, 2), (2.0, 1), (4.0, 0), (6.0, 1), models="abc", room=2.0)
+    assert story["loads"] == [1, 0, 1, 0]
+
+
 def test_of_what_is_there_at_the_start_the_first_goes_out_first():
     story = told((0.0, 2), (2.0, 1), (4.0, 0), models="abc", room=2.0)
     assert story["loads"] == [1, 0, 1]

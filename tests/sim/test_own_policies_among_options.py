@@ -94,6 +94,18 @@ def test_the_edge_that_was_named_refuses_and_the_retry_asks_the_cloud():
         assert attempts["option"].tolist() == asked
 
 
+def test_the_cloud_that_was_named_refuses_and_the_retry_asks_the_edge():
+    @l2h_fleet.register("policy", "far_alone")
+    class FarAlone:
+        def decide(self, _request: Any, _now: float) -> int:
+            return 1
+
+    servers = (*two()[:1], two()[1] | {"when_down": "refuse", "outages": (down((1.0, 9.0)),)})
+    fleet = asking(policy=policy("far_alone"), retry=retries(2, 0.25, next="other"))
+    _, attempts = played(fleet, (1.25, 0), servers=servers)
+    assert attempts["option"].tolist() == [1, 0]
+
+
 def test_a_named_option_with_an_obstacle_is_not_exchanged_for_another():
     """The breaker of the edge opens at the first refusal."""
 
@@ -182,11 +194,11 @@ def test_who_gives_an_attempt_up_has_no_word_of_it():
 
 def test_the_only_client_of_the_only_server_hears_of_its_queue():
     """The answer of 1.0 tells that one waits, so that of 1.5 asks the other model of the same server."""
-    drawn: set[bool] = set()
+    seen: set[Any] = set()
 
     @l2h_fleet.register("choice", "other_when_busy")
     def other_when_busy(one: Any) -> float:
-        drawn.add(one.is_drawn)
+        seen.add((one.is_drawn, one.turn))
         return -1.0 * one.option if one.backlog else 1.0 * one.option
 
     options = tuple({"option": name, "server": "edge", "model": name} for name in "ab")
@@ -195,7 +207,7 @@ def test_the_only_client_of_the_only_server_hears_of_its_queue():
     arrivals = ((0.0, 0), (0.25, 0), (1.5, 0))
     requests, _ = played(fleet, *arrivals, servers=two()[:1], models=models)
     assert requests["model"].tolist() == ["a", "a", "b"]
-    assert drawn == {False}
+    assert seen == {(False, 0)}
 
 
 def test_a_policy_hears_what_the_model_said_that_answered_and_nothing_of_what_it_has_not():

@@ -76,6 +76,14 @@ def test_a_gear_takes_the_largest_of_three_that_serves_what_came() -> None:
     assert told["model"] == ["large", "large", "middle"]
 
 
+def test_a_gear_reckons_with_full_batches() -> None:
+    """Full ones take three seconds, of which two in two seconds are too many; those of one take two."""
+    service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    told = story((0.1, 0), (0.2, 0), switch=gear, max_batch=2, service=service)
+    assert told["model"] == ["large", "small"]
+
+
 def test_a_batch_is_of_one_model_and_all_of_it_is_told_so() -> None:
     switch = {"kind": "backlog", "above": 1, "below": 0}
     told = story(*((1.0 + n / 10, 0) for n in range(4)), switch=switch, max_batch=2)
