@@ -233,7 +233,7 @@ def test_without_a_free_option_there_is_no_hedge():
 
 
 def test_a_probe_that_a_hedge_overtakes_leaves_room_for_another():
-    """Refused at 1.25, the edge's breaker opens until 3.25. It is slow as the probe of 4.0 comes, which takes
+    """Refused at 1.25, the edge's breaker opens until 4.0. It is slow as the probe of 4.0 comes, which takes
     until 12.0; the hedge of 4.5 is answered by the cloud at 6.5. So 8.0 probes again and waits behind it: the
     cloud answers at 10.5; and so does 20.0, which the edge answers.
     """
@@ -242,7 +242,7 @@ def test_a_probe_that_a_hedge_overtakes_leaves_room_for_another():
     turned = ({"option": "far", "server": "cloud"}, {"option": "near", "server": "edge"})
     fleet = [
         asking(name="quiet", options=turned),
-        asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.0}),
+        asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.75}),
     ]
     arrivals = [(t, 1) for t in (1.25, 4.0, 8.0, 20.0)]
     story = Story(*arrivals, fleet=fleet, servers=servers, horizon_s=30.0)

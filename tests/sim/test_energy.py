@@ -69,9 +69,34 @@ def test_a_battery_may_hold_a_single_nanojoule() -> None:
 
 
 def test_a_nanowatt_is_a_harvest() -> None:
-    """Half of one, even: empty at 0.0, it has two nanojoules at 4.0."""
+    """Half of one, even: empty at 0.0, it has one nanojoule at 2.9, and two as many seconds later as that
+    takes."""
     fleet = on_battery(1e-9, start_j=1e-9, restart_j=2e-9, harvest_w=5e-10)
-    assert empty(Story((0.0, 0), (3.75, 0), (4.5, 0), fleet=fleet)) == [True, True, False]
+    assert empty(Story((0.0, 0), (2.75, 0), (2.9, 0), (5.0, 0), fleet=fleet)) == [True] * 3 + [False]
+
+
+def test_a_device_waits_for_its_last_nanojoule_as_long_as_nothing_comes() -> None:
+    """One by 1.0, and the second by 3.0."""
+    harvest = {"kind": "profile", "watts": (1e-9, 0.0), "each_s": 1.0}
+    fleet = on_battery(1e-9, start_j=1e-9, restart_j=2e-9, harvest=harvest)
+    assert empty(Story((0.0, 0), (1.5, 0), (1.75, 0), (3.5, 0), fleet=fleet)) == [True] * 3 + [False]
+
+
+def test_a_device_whose_last_nanojoule_is_gone_by_rounding_hears_nothing() -> None:
+    """Of one 0.56 are gone as the answer comes."""
+    fleet = on_battery(idle_w=8e-10, start_j=1e-9)
+    told = Story((0.0, 0), fleet=fleet, server={"service": {"kind": "affine", "base_s": 0.7}})
+    assert empty(told) == [True]
+
+
+def test_what_was_never_sent_gives_nothing_back() -> None:
+    """Empty at 1.5, while it looks at its request. The other device finds two tokens at 60.0, and no more."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0, "shared_by": "fleet"}
+    device = {"inference_s": 1.0, "idle_w": 1.0, "battery": {"capacity_j": 1.5}}
+    fleet = [devices("mortal", device=device, budget=budget), devices("other", budget=budget)]
+    arrivals = ((1.0, 0), (60.0, 1), (60.0, 1), (60.0, 1))
+    told = Story(*arrivals, fleet=fleet, costs={"charge_on": "accept"}, horizon_s=70.0)
+    assert told["outcome"] == ["no_power", "remote", "remote", "over_budget"]
 
 
 def test_a_device_runs_empty_as_it_should_though_rounding_leaves_something() -> None:

@@ -320,17 +320,19 @@ def test_a_batch_that_outlives_the_outage_of_its_replica_is_no_load():
     assert story["replica"] == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize("down", [{"down": ((3, 4),)}, {"replicas_down": ((3, 4),)}], ids=["all", "one"])
 @pytest.mark.parametrize(
     ("in_flight", "finished", "cause"),
     [("lose", None, "lost"), ("requeue", 6.0, "none"), ("finish", 3.75, "none")],
 )
-def test_a_total_outage_stops_replicas_that_only_end_their_batches(in_flight, finished, cause):
-    """As above, replica 1 is retired at 2.0 with a batch that ends at 3.75; everything is down in [3, 4)."""
+def test_a_total_outage_stops_replicas_that_only_end_their_batches(in_flight, finished, cause, down):
+    """As above, replica 1 is retired at 2.0 with a batch that ends at 3.75; everything is down in [3, 4),
+    which is the one replica that there is."""
     scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
     story = Story(
         *[(at, 0) for at in (0.25, 1.75)],
         server=server(
-            ((3, 4),),
+            **down,
             service={"kind": "affine", "base_s": 2.0},
             replicas=2,
             in_flight=in_flight,
@@ -705,6 +707,14 @@ def test_what_was_ordered_at_two_ticks_comes_at_two_instants(most, window_s):
     assert requests["started_at_s"].tolist() == [4.0, 5.5]
     theirs, _ = reference(scenario, made_up(scenario), arrivals, 60.0)
     assert differences(requests, theirs) == []
+
+
+def test_what_is_on_order_comes_in_its_order():
+    """As above: ordered at 1.5, at 3.0 and at 4.0, and there three and a half seconds later."""
+    scaling = {"target_queue": 1.0, "interval_s": 1.0, "provisioning_s": 3.5, "min": 0, "max": 3}
+    rule = server(service={"kind": "affine", "base_s": 8.0}, autoscaling=scaling, when_down="queue")
+    story = Story((1.5, 0), (2.25, 0), (3.25, 0), server=rule)
+    assert story["started_at_s"] == [5.0, 6.5, 7.5]
 
 
 def test_a_batch_that_outlives_a_total_outage_is_no_load():

@@ -76,6 +76,14 @@ def test_a_gear_takes_the_largest_of_three_that_serves_what_came() -> None:
     assert told["model"] == ["large", "large", "middle"]
 
 
+def test_a_gear_reckons_with_the_replicas_that_work() -> None:
+    """One of two is down."""
+    outage = down((0.0, 9.0)) | {"target": {"kind": "replicas", "count": 1}}
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    told = story((0.1, 0), (0.2, 0), (0.3, 0), switch=gear, replicas=2, outages=(outage,))
+    assert told["model"] == ["large", "large", "small"]
+
+
 def test_a_gear_reckons_with_full_batches() -> None:
     """Full ones take three seconds, of which two in two seconds are too many; those of one take two."""
     service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
