@@ -857,6 +857,22 @@ def test_a_batch_that_outlives_its_place_lets_another_replica_start_what_is_due(
     assert story["finished_at_s"] == [1.25, 1.25, 3.25, 4.25, 2.25, 2.25]
 
 
+def test_a_tick_that_changes_nothing_starts_nothing():
+    """One is due at the tick of 4.0; who comes then fills its batch."""
+    scaling = {"target_queue": 4.0, "interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rule = server(autoscaling=scaling, max_batch=2, batch_wait_s=3.0)
+    story = Story((0.75, 0), (3.75, 0), fleet=devices(latency=0.25), server=rule)
+    assert story["started_at_s"] == [4.0, 4.0]
+    assert story["batch_size"] == [2, 2]
+
+
+def test_who_comes_after_a_fair_queue_was_lost_is_the_first_of_it():
+    """That of 1.25 is lost at 2.0."""
+    rule = server(((2, 3),), discipline="fair", queue_survives=False, when_down="queue")
+    story = Story((1.0, 0), (1.25, 0), (4.0, 0), (4.25, 0), server=rule)
+    assert story["started_at_s"] == [1.0, None, 4.0, 5.0]
+
+
 def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():
     service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 2.0}}
     rule = server(((1.0625, 1.125),), service=service, in_flight="requeue")

@@ -110,6 +110,22 @@ def test_a_request_goes_to_the_replica_that_has_its_model():
     assert story["loads"] == [0, 1, 0, 0, 1]
 
 
+def test_each_server_has_a_memory_of_its_own():
+    """Two replicas of the second take a and b; the first has a from the start."""
+    rules = server(memory_bytes=1.0, load_s=0.5)
+    asked = (("first", "a"), ("second", "a"), ("second", "b"))
+    story = InOrder(
+        *((0.0, 1), (0.25, 2), (3.0, 0), (5.0, 2)),
+        fleet=[
+            devices(f"{where}_{what}", options=({"option": "it", "server": where, "model": what},))
+            for where, what in asked
+        ],
+        servers=(rules | {"server": "first"}, rules | {"server": "second", "replicas": 2}),
+        models={name: {"family": "linear", "memory_bytes": 1.0} for name in "ab"},
+    )
+    assert story["loads"] == [0, 1, 0, 0]
+
+
 def test_a_replica_that_has_everything_never_loads():
     assert told((0.0, 0), (0.0, 1), (4.0, 0), room=2.0)["loads"] == [0, 0, 0]
 

@@ -35,6 +35,15 @@ def test_who_waits_makes_it_smaller_and_an_empty_queue_larger_again() -> None:
     assert told["finished_at_s"] == [2.0, 2.5, 3.0, 4.0]
 
 
+def test_of_three_it_takes_the_next_each_time() -> None:
+    """Three wait behind the second and two behind the third, then one, then none."""
+    models = {"small": {"work": 0.25}, "middle": {"work": 0.5}, "large": {}}
+    arrivals = [(t, 0) for t in (1.0, 1.1, 1.2, 1.3, 1.4, 5.0)]
+    servers = site(BACKLOG, tuple(models))
+    told = Story(*arrivals, fleet=devices(), servers=servers, models=models)
+    assert told["model"] == ["large", "middle", "small", "small", "middle", "large"]
+
+
 def test_the_deadline_says_which_is_in_time() -> None:
     """Two seconds each: the second starts with one left, the third with less."""
     told = story(*((1.0, 0), (1.0, 0), (1.1, 0)), switch={"kind": "deadline"}, fleet=devices(deadline_s=2.0))
