@@ -873,6 +873,22 @@ def test_who_comes_after_a_fair_queue_was_lost_is_the_first_of_it():
     assert story["started_at_s"] == [1.0, None, 4.0, 5.0]
 
 
+def test_a_batch_may_be_stopped_where_nothing_was_usable_any_more():
+    """One of two replicas is out from 1.0 to 9.0. At 2.0 one is enough, which is the one that is out. The
+    other would end its batch of 1.5, but all are out in [3, 4). It goes on at 9.0 with 6.5 s left."""
+    one = {"kind": "replicas", "count": 1}
+    scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rule = server(
+        outages=(outage(one, (1, 9)), outage(one, (3, 4))),
+        replicas=2,
+        service={"kind": "affine", "base_s": 8.0},
+        in_flight="resume",
+        when_down="queue",
+        autoscaling=scaling,
+    )
+    assert Story((1.5, 0), server=rule)["finished_at_s"] == [15.5]
+
+
 def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():
     service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 2.0}}
     rule = server(((1.0625, 1.125),), service=service, in_flight="requeue")

@@ -236,6 +236,26 @@ def test_a_policy_hears_what_the_model_said_that_answered_and_nothing_of_what_it
     assert told == [1.0, learned.tables.server_label[1, place]]
 
 
+def test_a_price_that_does_not_draw_is_told_of_no_draw():
+    @l2h_fleet.register("price", "what_was_drawn")
+    class WhatWasDrawn:
+        unit = "score"
+
+        def begin(self) -> tuple[float, ...]:
+            return (0.0,)
+
+        @staticmethod
+        def threshold(_p: Any, _m: Any, _now: float, request: Any) -> float:
+            return request.draw
+
+        @staticmethod
+        def on_outcome(_p: Any, _m: Any, _now: float, _heard: Any) -> None:
+            pass
+
+    requests, _ = played(asking(policy=policy("what_was_drawn")), (1.0, 0))
+    assert requests["threshold"].tolist() == [0.0]
+
+
 def test_an_option_that_is_not_there_is_told_with_those_that_are():
     @l2h_fleet.register("policy", "afar")
     class Afar:
