@@ -887,6 +887,9 @@ def test_a_batch_may_be_stopped_where_nothing_was_usable_any_more():
         autoscaling=scaling,
     )
     assert Story((1.5, 0), server=rule)["finished_at_s"] == [15.5]
+    scenario, arrivals = scenario_of(fleet=(devices(),), server=rule), WrittenArrivals(((1.5, 0),))
+    requests, _ = product(scenario, made_up(scenario), arrivals, 3.5)  # each window counts what stands still
+    assert requests["finished_at_s"].tolist() == [15.5]
 
 
 def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():
