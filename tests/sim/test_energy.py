@@ -44,6 +44,13 @@ def test_a_device_works_again_once_it_has_what_it_needs() -> None:
     assert told["energy_j"] == pytest.approx([0.3, 0.0, 0.4])
 
 
+def test_a_device_works_from_the_very_instant_at_which_it_has_that() -> None:
+    """Empty at 1.0, half a joule at 1.5."""
+    fleet = on_battery(0.4, restart_j=0.5, harvest_w=1.0)
+    told = Story(*[(1.0, 0)] * 3, (1.5, 0), fleet=fleet)
+    assert empty(told) == [True, True, True, False]
+
+
 def test_what_was_under_way_as_a_device_ran_empty_is_lost_though_it_works_again() -> None:
     """Three come at 1.0, and the last takes all that is left. It works again at 1.5; the answers of 2.0 and
     3.0 are of requests that it has forgotten."""

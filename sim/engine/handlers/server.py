@@ -166,7 +166,6 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
     if s.stages == 1:
         go_on(w, r, now, replica, takes)
         return
-    replicas.since[replica] = now
     replicas.ends[replica] = enter(w, r, s, now, replica, takes)
     put_completion(w, r, replica)
 
