@@ -5,8 +5,10 @@ Spans are multiples of a quarter of a second, so sums are exact and asserted as 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from stories import Story, devices, server
 from worlds import WrittenArrivals, differences, made_up, product, reference, scenario_of
@@ -891,6 +893,14 @@ def test_a_batch_may_be_stopped_where_nothing_was_usable_any_more():
     scenario, arrivals = scenario_of(fleet=(devices(),), server=rule), WrittenArrivals(((1.5, 0),))
     requests, _ = product(scenario, made_up(scenario), arrivals, 3.5)  # each window counts what stands still
     assert requests["finished_at_s"].tolist() == [15.5]
+
+
+def test_the_only_sample_there_is_takes_its_own_time():
+    scenario = scenario_of(fleet=(devices(),))
+    learned = made_up(scenario, samples=1)
+    learned = replace(learned, samples=replace(learned.samples, work=np.array([3.0])))
+    requests, _ = product(scenario, learned, WrittenArrivals(((1.0, 0),)), 60.0)
+    assert requests["finished_at_s"].tolist() == [4.0]
 
 
 def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():
