@@ -42,6 +42,7 @@ FILES = (
     "budgets",
     "network",
     "price_stories",
+    "room",
 )
 
 

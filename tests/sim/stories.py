@@ -1,7 +1,7 @@
 """Tiny scenarios told request by request: what the exact time-line tests are written with.
 
-Both loops play each story, and must tell it alike. Unless a story says otherwise a client sends everything
-over a link that takes no time, and the server takes one second.
+Both clocks and the definition play each story, and must tell it alike. Unless a story says otherwise a client
+sends everything over a link that takes no time, and the server takes one second.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from worlds import (
     reference_with_energy,
     scenario_of,
 )
+
+from sim.engine.choice import EnginePath
 
 LOCAL = {"score": "l2h", "price": {"kind": "always_local"}}
 
@@ -72,8 +74,10 @@ class Story:
         ours, theirs = (
             loop(scenario, learned, written, 60.0) for loop in (product_with_energy, reference_with_energy)
         )
-        for mine, told in zip(ours, theirs, strict=True):
+        compiled = product_with_energy(scenario, learned, written, 60.0, path=EnginePath("compiled", ""))
+        for mine, other, told in zip(ours, compiled, theirs, strict=True):
             assert differences(mine, told) == []
+            assert mine.equals(other)
         self.requests, self.attempts, self.energy = ours
 
     def __getitem__(self, column: str) -> list[Any]:

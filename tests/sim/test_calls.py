@@ -114,3 +114,9 @@ SCALING = {"target_queue": 1.0, "interval_s": 1.0, "provisioning_s": 0.0, "min":
 def test_what_calls_do_not_go_with_is_refused(parts, path):
     found = [".".join(finding.path) for finding in checks.findings(scenario_of(server=burst(**parts)))]
     assert found == ([path] if path else [])
+
+
+def test_a_call_beside_an_instance_that_is_down_takes_another():
+    """Of two instances the second is down, and neither was called before."""
+    story = Story((2.0, 0), server=burst(2, replicas_down=((1.0, 3.0),)))
+    assert (story["replica"], story["cold_start"]) == ([0], [True])

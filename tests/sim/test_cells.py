@@ -54,6 +54,14 @@ def test_a_retry_leaves_from_the_cell_where_its_client_is_then():
     assert story.attempts["reached_at_s"].tolist() == [9.0, 13.5]
 
 
+def test_what_a_device_has_done_takes_the_way_from_the_cell_where_it_is_by_then():
+    """Decided up at 9.0, done down at 11.0: three seconds there, and three back."""
+    part = asking(AT_TEN)["options"][0] | {"device_s": 2.0}
+    story = Story((9.0, 0), fleet=asking(AT_TEN, options=(part,)), servers=SERVERS)
+    assert story["reached_at_s"] == [14.0]
+    assert story["answered_at_s"] == [18.0]
+
+
 @pytest.mark.parametrize("think", [None, 1.0])
 def test_the_nearest_is_another_one_in_another_cell(think):
     """Of two servers each is half a second away in one cell and two seconds in the other; a client of a

@@ -66,6 +66,18 @@ def test_the_order_asks_the_first_whose_breaker_is_closed():
     assert story["finished_at_s"] == [None, 4.5, 11.0]
 
 
+def test_the_order_goes_on_to_the_first_whose_own_breaker_is_closed():
+    """The edge refuses once, then the cloud; both breakers are open at 3.0."""
+    names = ("edge", "cloud", "far")
+    outages = {"when_down": "refuse", "outages": (down((0.0, 9.0)),)}
+    servers = (*(station(name, **outages) for name in names[:2]), station(names[2]))
+    options = tuple({"option": name, "server": name} for name in names)
+    fleet = asking(options=options, breaker={"failures": 1, "cooldown_s": 8.0})
+    story = Story((1.0, 0), (2.0, 0), (3.0, 0), fleet=fleet, servers=servers)
+    assert story["server"] == list(names)
+    assert story["outcome"] == ["refused", "refused", "remote"]
+
+
 def test_a_home_is_the_clients_own_by_plan():
     """Three clients, of which the plan gives two the cloud; without it client 1 alone would ask that."""
     servers, asked = two(), [(0.0, 0), (0.0, 1), (0.0, 2)]
@@ -125,6 +137,81 @@ def test_a_retry_of_a_client_that_draws_two_draws_two_anew():
     assert len(set(story.sends("option")[2::3])) > 1
 
 
+def test_a_hedge_of_a_client_that_draws_two_draws_two_anew():
+    """Whom the second attempt draws its number says; so does the oracle."""
+    names = ("edge", "cloud", "far")
+    options = tuple({"option": name, "server": name} for name in names)
+    fleet = asking("two_choices", options=options, hedge={"after_s": 0.5})
+    servers = tuple(station(name, replicas=4) for name in names)
+    story = Story(*((4.0 * n, 0) for n in range(16)), fleet=fleet, servers=servers, horizon_s=70.0)
+    assert story["attempts"] == [2] * 16
+    assert len(set(story.sends("option")[1::2])) == 3
+
+
+def test_a_retry_follows_both_attempts_of_a_hedge():
+    """The edge says nothing, the cloud refuses the hedge of 0.5; given up at 1.0, it is tried once more."""
+    servers = (
+        station("edge", when_down="silent", outages=(down((0.0, 1.25)),)),
+        station("cloud", when_down="refuse", outages=(down((0.0, 1.25)),)),
+    )
+    again = retries(3, 0.25, factor=2.0, next="same")
+    fleet = asking(hedge={"after_s": 0.5}, timeout_s=1.0, retry=again)
+    story = Story((0.0, 0), fleet=fleet, servers=servers)
+    assert story.sends("attempt") == [1, 2, 3]
+    assert story.sends("sent_at_s") == [0.0, 0.5, 1.5]
+    assert story["answered_at_s"] == [2.5]
+
+
+def test_the_very_first_attempt_keeps_no_room_of_what_it_has_reserved():
+    """The edge takes eight seconds; the cloud answers the hedge, so that nothing is held for either: at 60.0
+    two tokens are there."""
+    budget = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
+    fleet = asking(clients=1, hedge={"after_s": 0.5}, budget=budget)
+    slow = {"kind": "affine", "base_s": 8.0}
+    servers = (station("edge", service=slow, replicas=4), station("cloud", replicas=4))
+    arrivals = [(t, 0) for t in (0.0, 60.0, 60.0, 60.0)]
+    costs = {"charge_on": "answer"}
+    story = Story(*arrivals, fleet=fleet, servers=servers, costs=costs, horizon_s=80.0)
+    assert story["server"][0] == "cloud"
+    assert story["outcome"] == ["remote", "remote", "remote", "over_budget"]
+
+
+def test_a_backlog_is_that_of_the_server_that_told_it():
+    """Of five at the edge four wait at 1.0. So the four of 1.5 ask the cloud, whose answer of 3.5 tells of
+    three; of the edge's queue two are left at 3.0."""
+    arrivals = [(0.0, 0)] * 5 + [(1.5, 0)] * 4 + [(3.75, 0)]
+    story = Story(*arrivals, fleet=asking("least_backlog", clients=2), servers=two())
+    assert story["server"] == ["edge"] * 5 + ["cloud"] * 4 + ["edge"]
+
+
+@pytest.mark.parametrize(("scores", "asked"), [((0.25, 0.5), "cloud"), ((0.5, 0.5), "edge")])
+def test_who_explores_asks_the_option_of_the_largest_score(scores, asked):
+    """Neither exceeds the threshold; of equals the first is asked."""
+    scored = {"score": "plug_in", "price": {"kind": "threshold", "at": 2.0}}
+    score = np.array(scores)[:, None]
+    training = {"exploration": 1.0}
+    story = Story((0.0, 0), fleet=asking(policy=scored), servers=two(), score=score, training=training)
+    assert story["server"] == [asked]
+
+
+@pytest.mark.parametrize("computing", [False, True])
+@pytest.mark.parametrize(("until_s", "cause"), [(4.0, "cancelled"), (3.75, "none")])
+def test_who_is_called_back_as_its_turn_comes_is_not_served(computing, until_s, cause):
+    """Until 4.0 the edge works on another's, or a little less. The hedge of 0.5 reaches the cloud at 1.0, and
+    is answered at 3.5; the word that the first attempt is not needed takes as long as that, half a second.
+    Somebody else's device may do a part of what it asks."""
+    near = {"option": "near", "server": "edge"}
+    part = {"device_s": 0.25} if computing else {}
+    fleet = [
+        devices("other", service_factor=until_s, options=(near,), policy=EVERYTHING),
+        asking(hedge={"after_s": 0.5, "cancel": True}, latency=0.5),
+        devices("quiet", options=(near | part,), policy=EVERYTHING),
+    ]
+    story = Story((0.0, 0), (0.0, 1), fleet=fleet, servers=two())
+    assert story["answered_at_s"] == [until_s, 3.5]
+    assert story.sends("server_cause") == [cause, "none"]
+
+
 def test_a_late_answer_does_not_overtake_a_hedge():
     """A second on the link either way. The edge's answer would come at 3.5, and is given up at 2.5; the cloud
     answers the hedge of 2.0 at 4.5."""
@@ -147,14 +234,19 @@ def test_without_a_free_option_there_is_no_hedge():
 
 
 def test_a_probe_that_a_hedge_overtakes_leaves_room_for_another():
-    """Refused at 1.25, the edge's breaker opens until 3.25. It is slow as the probe of 4.0 comes, which takes
+    """Refused at 1.25, the edge's breaker opens until 4.0. It is slow as the probe of 4.0 comes, which takes
     until 12.0; the hedge of 4.5 is answered by the cloud at 6.5. So 8.0 probes again and waits behind it: the
     cloud answers at 10.5; and so does 20.0, which the edge answers.
     """
     slow = {"when": {"kind": "intervals", "at": ((3.0, 6.0),)}, "effect": {"kind": "slowdown", "factor": 8.0}}
-    servers = two(when_down="refuse", outages=(down((1.0, 3.0)), slow))
-    fleet = asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.0})
-    story = Story((1.25, 0), (4.0, 0), (8.0, 0), (20.0, 0), fleet=fleet, servers=servers, horizon_s=30.0)
+    servers = two(when_down="refuse", outages=(down((1.0, 3.0)), slow))[::-1]
+    turned = ({"option": "far", "server": "cloud"}, {"option": "near", "server": "edge"})
+    fleet = [
+        asking(name="quiet", options=turned),
+        asking(hedge={"after_s": 0.5}, breaker={"failures": 1, "cooldown_s": 2.75}),
+    ]
+    arrivals = [(t, 1) for t in (1.25, 4.0, 8.0, 20.0)]
+    story = Story(*arrivals, fleet=fleet, servers=servers, horizon_s=30.0)
     assert story["server"] == ["edge", "cloud", "cloud", "edge"]
     assert story["answered_at_s"] == [1.25, 6.5, 10.5, 21.0]
 
@@ -172,6 +264,24 @@ def test_a_turn_passes_on_with_what_is_sent():
     story = Story(*arrivals, fleet=asking("round_robin"), servers=two(), outages=(cut,))
     assert story["outcome"] == ["remote", "link_down", "remote"]
     assert [story["server"][n] for n in (0, 2)] == ["edge", "cloud"]
+
+
+def test_a_home_that_is_kept_back_is_not_asked():
+    """Client 1 is at home in the cloud, which refuses once."""
+    servers = (station("edge"), station("cloud", when_down="refuse", outages=(down((0.0, 9.0)),)))
+    fleet = asking("home", clients=2, breaker={"failures": 1, "cooldown_s": 8.0})
+    story = Story((1.0, 1), (2.0, 1), fleet=fleet, servers=servers)
+    assert story["server"] == ["cloud", "edge"]
+    assert story["outcome"] == ["refused", "remote"]
+
+
+def test_where_all_are_kept_back_it_is_the_first_that_is():
+    """At 2.5 the link is cut, and of the edge the breaker is open."""
+    cut = down((2.0, 4.0)) | {"target": {"kind": "links", "groups": ("devices",)}}
+    servers = two(when_down="refuse", outages=(down((0.0, 9.0)),))
+    fleet = asking(breaker={"failures": 1, "cooldown_s": 8.0})
+    story = Story((1.0, 0), (2.5, 0), fleet=fleet, servers=servers, outages=(cut,))
+    assert story["outcome"] == ["refused", "breaker_open"]
 
 
 def test_a_home_is_a_clients_own():

@@ -66,6 +66,18 @@ def test_another_option_wants_its_own_part() -> None:
     assert told.sends("computed_at_s") == [3.0, 5.5]
 
 
+def test_a_part_of_a_retry_may_be_done_in_the_next_window() -> None:
+    """As above, with a window that ends at 5.0."""
+    options = (*part(2.0), {"option": "more", "server": "server", "device_s": 1.0})
+    fleet = devices(options=options, choose="order", timeout_s=3.0, retry=retries(2, 0.5, next="other"))
+    fleet["policy"] = {"score": "confidence", "price": {"kind": "always_remote"}}
+    rule = server(down=((0.0, 4.2),), when_down="silent")
+    scenario, arrivals = scenario_of(fleet=(fleet,), server=rule), WrittenArrivals(((1.0, 0),))
+    requests, attempts = product(scenario, made_up(scenario), arrivals, 5.0)
+    assert attempts["computed_at_s"].tolist() == [3.0, 5.5]
+    assert requests["answered_at_s"].tolist() == [6.5]
+
+
 def test_a_link_that_is_cut_as_the_part_is_done_swallows() -> None:
     outage = {
         "when": {"kind": "intervals", "at": ((2.0, 4.0),)},

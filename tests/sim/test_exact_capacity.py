@@ -5,11 +5,13 @@ Spans are multiples of a quarter of a second, so sums are exact and asserted as 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from stories import Story, devices, server
-from worlds import WrittenArrivals, made_up, product, scenario_of
+from worlds import WrittenArrivals, differences, made_up, product, reference, scenario_of
 
 from sim.engine.arrays import context
 from sim.engine.choice import EnginePath
@@ -320,17 +322,19 @@ def test_a_batch_that_outlives_the_outage_of_its_replica_is_no_load():
     assert story["replica"] == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize("down", [{"down": ((3, 4),)}, {"replicas_down": ((3, 4),)}], ids=["all", "one"])
 @pytest.mark.parametrize(
     ("in_flight", "finished", "cause"),
     [("lose", None, "lost"), ("requeue", 6.0, "none"), ("finish", 3.75, "none")],
 )
-def test_a_total_outage_stops_replicas_that_only_end_their_batches(in_flight, finished, cause):
-    """As above, replica 1 is retired at 2.0 with a batch that ends at 3.75; everything is down in [3, 4)."""
+def test_a_total_outage_stops_replicas_that_only_end_their_batches(in_flight, finished, cause, down):
+    """As above, replica 1 is retired at 2.0 with a batch that ends at 3.75; everything is down in [3, 4),
+    which is the one replica that there is."""
     scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
     story = Story(
         *[(at, 0) for at in (0.25, 1.75)],
         server=server(
-            ((3, 4),),
+            **down,
             service={"kind": "affine", "base_s": 2.0},
             replicas=2,
             in_flight=in_flight,
@@ -507,6 +511,31 @@ def test_a_full_queue_pushes_out_who_came_last_of_the_largest_priority():
     assert story["answered_at_s"][4:] == [1.875, 1.75]  # refused when they are pushed out
 
 
+def test_the_only_one_who_waits_may_be_pushed_out():
+    fleet = [devices("first"), devices("second", priority=1)]
+    rule = server(discipline="priority", queue_limit=1)
+    story = Story((1.0, 0), (1.5, 0), (1.25, 1), fleet=fleet, server=rule)
+    assert story["server_cause"] == ["none", "none", "queue_full"]
+
+
+def test_whoever_ranks_worst_is_pushed_out_though_others_came_later():
+    """Three wait: of priority 2, 0 and 1. The first of them goes."""
+    fleet = [devices(f"p{priority}", priority=priority) for priority in (0, 1, 2)]
+    rule = server(discipline="priority", queue_limit=3)
+    story = Story((1.0, 0), (1.5, 0), (1.875, 0), (1.75, 1), (1.25, 2), fleet=fleet, server=rule)
+    assert story["server_cause"] == ["none", "none", "none", "none", "queue_full"]
+
+
+def test_of_those_that_rank_alike_the_last_to_come_is_pushed_out_wherever_it_stands():
+    """Six of the larger priority; one of them is served from 1.0, the next from 2.0. Of the two of the
+    smaller the second finds the queue full, and the last of the six goes."""
+    fleet = [devices("first"), devices("second", priority=1)]
+    rule = server(discipline="priority", queue_limit=5)
+    story = Story((2.25, 0), (2.5, 0), (1.0, 1), *[(1.25, 1)] * 5, fleet=fleet, server=rule)
+    assert story["server_cause"] == ["none"] * 7 + ["queue_full"]
+    assert story["started_at_s"][:2] == [3.0, 4.0]
+
+
 def test_nobody_is_pushed_out_by_equals_nor_by_whom_the_admission_refuses():
     bucket = {"kind": "token_bucket", "rate_hz": 0.0625, "burst": 2.0}
     story = classes((1.75, 0), (1.0, 2), (1.25, 2), (1.5, 2), queue_limit=1, admission=bucket)
@@ -557,11 +586,26 @@ def test_replicas_stay_as_long_as_they_were_wanted_lately(stabilise_s, second):
     assert story["started_at_s"][3] == second
 
 
-def test_after_a_change_nothing_is_decided_for_a_while():
-    """Two at 4.0 for two that are there; at 8.0 four are, but only at 12.0 the cool-down of five seconds is
-    over."""
-    story = calm(*[(3.5, 0)] * 2, *[(7.5, 0)] * 2, base_s=20.0, target_queue=1.0, cool_down_s=5.0)
-    assert story["started_at_s"] == [3.5, 4.0, 12.0, 12.0]
+def test_what_is_on_order_stays_as_long_as_it_was_wanted_lately():
+    """Three are wanted at 4.0, of which two come at 10.0; one is enough at 8.0, but three were wanted within
+    16 seconds."""
+    story = calm(
+        *[(3.5, 0)] * 3,
+        *[(11.0, 0)] * 2,
+        base_s=0.5,
+        target_queue=1.0,
+        stabilise_s=16.0,
+        provisioning_s=6.0,
+    )
+    assert story["started_at_s"][3:] == [11.0, 11.0]
+
+
+@pytest.mark.parametrize(("cool_down_s", "then"), [(5.0, 12.0), (4.0, 8.0)])
+def test_after_a_change_nothing_is_decided_for_a_while(cool_down_s, then):
+    """Two at 4.0 for two that are there; at 8.0 four are, but only at 12.0 a cool-down of five seconds is
+    over; one of four is at 8.0."""
+    story = calm(*[(3.5, 0)] * 2, *[(7.5, 0)] * 2, base_s=20.0, target_queue=1.0, cool_down_s=cool_down_s)
+    assert story["started_at_s"] == [3.5, 4.0, then, then]
 
 
 def test_a_server_without_replicas_orders_one_for_who_comes():
@@ -638,16 +682,79 @@ def test_an_outage_stops_as_many_batches_as_there_are():
 
 def test_who_scales_in_cancels_what_was_ordered_and_gives_back_what_is_there():
     """Eight wait at 4.0: four replicas are wanted, of which two come at 10.0. At 8.0 nobody does, and one is
-    enough."""
+    enough: at 10.0 none comes."""
     story = calm(
         *[(3.5, 0)] * 8,
         *[(9.0, 0)] * 2,
+        *[(11.0, 0)] * 2,
         replicas=2,
         base_s=0.5,
         target_queue=1.5,
         provisioning_s=6.0,
     )
-    assert story["started_at_s"][-2:] == [9.0, 9.5]
+    assert story["started_at_s"][-4:] == [9.0, 9.5, 11.0, 11.5]
+
+
+@pytest.mark.parametrize("most", [2, 3])
+@pytest.mark.parametrize("window_s", [60.0, 3.5])
+def test_what_was_ordered_at_two_ticks_comes_at_two_instants(most, window_s):
+    """None is left at 1.0. One is ordered for who comes at 1.5, and is there at 4.0; at 3.0 two are there, so
+    that another is ordered, for 5.5."""
+    scaling = {"target_queue": 1.0, "interval_s": 1.0, "provisioning_s": 2.5, "min": 0, "max": most}
+    service = {"kind": "affine", "base_s": 8.0}
+    scenario = scenario_of(
+        fleet=(devices(),), server=server(service=service, autoscaling=scaling, when_down="queue")
+    )
+    arrivals = WrittenArrivals(((1.5, 0), (2.25, 0)))
+    requests, _ = product(scenario, made_up(scenario), arrivals, window_s)
+    assert requests["started_at_s"].tolist() == [4.0, 5.5]
+    theirs, _ = reference(scenario, made_up(scenario), arrivals, 60.0)
+    assert differences(requests, theirs) == []
+
+
+def test_what_is_on_order_comes_in_its_order():
+    """As above: ordered at 1.5, at 3.0 and at 4.0, and there three and a half seconds later."""
+    scaling = {"target_queue": 1.0, "interval_s": 1.0, "provisioning_s": 3.5, "min": 0, "max": 3}
+    rule = server(service={"kind": "affine", "base_s": 8.0}, autoscaling=scaling, when_down="queue")
+    story = Story((1.5, 0), (2.25, 0), (3.25, 0), server=rule)
+    assert story["started_at_s"] == [5.0, 6.5, 7.5]
+
+
+def test_a_batch_that_outlives_a_total_outage_is_no_load():
+    """Served from 0.5 to 2.5, and nothing usable in [1, 3): half a second of two was busy, so that one
+    replica is enough at 4.0."""
+    scaling = {"target_utilisation": 0.5, "interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rule = server(
+        ((1, 3),), service={"kind": "affine", "base_s": 2.0}, in_flight="finish", autoscaling=scaling
+    )
+    story = Story((0.5, 0), (4.25, 0), (4.25, 0), server=rule)
+    assert story["started_at_s"] == [0.5, 4.25, 6.25]
+
+
+@pytest.mark.parametrize(("target_queue", "started"), [(0.9999999, 8.0), (0.999999, 5.0)])
+def test_what_is_wanted_is_rounded_to_millionths_first(target_queue, started):
+    """At 4.0, for one that is there, 1.0000001 replicas are one, 1.000001 are two; at 8.0 two are there."""
+    assert calm((3.5, 0), (5.0, 0), base_s=8.0, target_queue=target_queue)["started_at_s"] == [3.5, started]
+
+
+def test_all_that_there_may_be_are_ordered_at_once():
+    story = calm(*[(3.5, 0)] * 4, base_s=8.0, target_queue=1.0, provisioning_s=1.0)
+    assert story["started_at_s"] == [3.5, 5.0, 5.0, 5.0]
+
+
+def test_what_is_still_on_order_is_no_change():
+    """Two at 1.0, when two are there: the second comes at 6.0. Nothing is decided until 2.5; at 3.0 two are
+    wanted still, and at 4.0 a third for that of 3.5, which comes at 9.0."""
+    story = calm(
+        *[(0.5, 0)] * 2,
+        (3.5, 0),
+        base_s=20.0,
+        target_queue=1.0,
+        interval_s=1.0,
+        cool_down_s=1.5,
+        provisioning_s=5.0,
+    )
+    assert story["started_at_s"] == [0.5, 6.0, 9.0]
 
 
 def test_who_steers_from_outside_is_obeyed_at_once_even_when_nothing_is_asked_for():
@@ -690,3 +797,117 @@ def test_a_batch_is_answered_though_its_clock_has_little_room(monkeypatch):
     arrivals = WrittenArrivals(tuple((1.0, client) for client in range(40)))
     requests, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=EnginePath("compiled", ""))
     assert requests["answered_at_s"].tolist() == [2.5] + [3.5] * 39
+
+
+# At the door, and beside it.
+
+
+def test_an_estimate_counts_full_batches_of_those_before():
+    """Two seconds alone, three for two, four for three. One is served from 1.0 to 3.0; those of 1.25 would be
+    done four seconds later and then two, or three, by the estimate: at 7.25 and 8.25."""
+    service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
+    rule = server(service=service, max_batch=3, admission={"kind": "deadline_feasible"})
+    for deadline_s, causes in ((5.75, [1, 0, 0]), (6.5, [1, 1, 0]), (7.0, [1, 1, 1])):
+        story = Story((1.0, 0), (1.25, 0), (1.25, 0), fleet=devices(deadline_s=deadline_s), server=rule)
+        assert story["server_cause"] == [("admission", "none")[cause] for cause in causes]
+
+
+def test_an_estimate_counts_the_replicas_that_work():
+    """Of two replicas one is down: a third would be done at 4.0."""
+    rule = server(replicas_down=((0, 9),), replicas=2, admission={"kind": "deadline_feasible"})
+    story = Story(*[(1.0, 0)] * 3, fleet=devices(deadline_s=2.5), server=rule)
+    assert story["server_cause"] == ["none", "none", "admission"]
+
+
+def test_an_idle_replica_that_waits_for_nobody_needs_no_queue():
+    story = Story((1.0, 0), server=server(queue_limit=0, max_batch=2))
+    assert story["outcome"] == ["remote"]
+
+
+def test_who_would_not_fill_a_batch_finds_the_queue_full():
+    rule = server(queue_limit=1, max_batch=3, batch_wait_s=1.0)
+    story = Story((1.0, 0), (1.25, 0), server=rule)
+    assert story["server_cause"] == ["none", "queue_full"]
+    assert story["started_at_s"] == [2.0, None]
+
+
+def test_who_is_refused_starts_nothing():
+    """At 2.25 a batch of one is due. Who is refused then does not start it, so who comes next is in it."""
+    rule = server(max_batch=4, batch_wait_s=1.0, admission={"kind": "deadline_feasible"})
+    fleet = [devices("hasty", latency=0.25, deadline_s=0.5), devices("calm", latency=0.25, deadline_s=9.0)]
+    story = Story((2.0, 0), (1.0, 1), (2.0, 1), fleet=fleet, server=rule)
+    assert story["server_cause"] == ["admission", "none", "none"]
+    assert story["started_at_s"] == [None, 2.25, 2.25]
+    assert story["batch_size"][1:] == [2, 2]
+
+
+def test_a_batch_that_an_outage_stopped_starts_nothing_as_it_would_have_ended():
+    """Two start at 0.25, and are lost at 0.5. At 1.25, when they would have ended, the one of 0.75 is due;
+    who comes then fills its batch."""
+    rule = server(((0.5, 0.75),), max_batch=2, batch_wait_s=0.5)
+    story = Story((0.0, 0), (0.0, 0), (0.5, 0), (1.0, 0), fleet=devices(latency=0.25), server=rule)
+    assert story["started_at_s"] == [0.25, 0.25, 1.25, 1.25]
+    assert story["batch_size"] == [2, 2, 2, 2]
+
+
+def test_a_batch_that_outlives_its_place_lets_another_replica_start_what_is_due():
+    """Replica 1 is out from 0.5 on, and ends its batch at 2.25, when the one of 1.75 is due on the other: who
+    comes then is behind it."""
+    rule = server(replicas_down=((0.5, 9),), replicas=2, max_batch=2, batch_wait_s=0.5, in_flight="finish")
+    fleet = [devices("short", latency=0.25), devices("long", latency=0.25, service_factor=2.0)]
+    arrivals = ((0.0, 0), (0.0, 0), (1.5, 0), (2.0, 0), (0.0, 1), (0.0, 1))
+    story = Story(*arrivals, fleet=fleet, server=rule)
+    assert story["finished_at_s"] == [1.25, 1.25, 3.25, 4.25, 2.25, 2.25]
+
+
+def test_a_tick_that_changes_nothing_starts_nothing():
+    """One is due at the tick of 4.0; who comes then fills its batch."""
+    scaling = {"target_queue": 4.0, "interval_s": 4.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rule = server(autoscaling=scaling, max_batch=2, batch_wait_s=3.0)
+    story = Story((0.75, 0), (3.75, 0), fleet=devices(latency=0.25), server=rule)
+    assert story["started_at_s"] == [4.0, 4.0]
+    assert story["batch_size"] == [2, 2]
+
+
+def test_who_comes_after_a_fair_queue_was_lost_is_the_first_of_it():
+    """That of 1.25 is lost at 2.0."""
+    rule = server(((2, 3),), discipline="fair", queue_survives=False, when_down="queue")
+    story = Story((1.0, 0), (1.25, 0), (4.0, 0), (4.25, 0), server=rule)
+    assert story["started_at_s"] == [1.0, None, 4.0, 5.0]
+
+
+def test_a_batch_may_be_stopped_where_nothing_was_usable_any_more():
+    """One of two replicas is out from 1.0 to 9.0. At 2.0 one is enough, which is the one that is out. The
+    other would end its batch of 1.5, but all are out in [3, 4). It goes on at 9.0 with 6.5 s left."""
+    one = {"kind": "replicas", "count": 1}
+    scaling = {"target_utilisation": 1.0, "interval_s": 2.0, "provisioning_s": 0.0, "min": 1, "max": 2}
+    rule = server(
+        outages=(outage(one, (1, 9)), outage(one, (3, 4))),
+        replicas=2,
+        service={"kind": "affine", "base_s": 8.0},
+        in_flight="resume",
+        when_down="queue",
+        autoscaling=scaling,
+    )
+    assert Story((1.5, 0), server=rule)["finished_at_s"] == [15.5]
+    scenario, arrivals = scenario_of(fleet=(devices(),), server=rule), WrittenArrivals(((1.5, 0),))
+    requests, _ = product(scenario, made_up(scenario), arrivals, 3.5)  # each window counts what stands still
+    assert requests["finished_at_s"].tolist() == [15.5]
+
+
+def test_the_only_sample_there_is_takes_its_own_time():
+    scenario = scenario_of(fleet=(devices(),))
+    learned = made_up(scenario, samples=1)
+    learned = replace(learned, samples=replace(learned.samples, work=np.array([3.0])))
+    requests, _ = product(scenario, learned, WrittenArrivals(((1.0, 0),)), 60.0)
+    assert requests["finished_at_s"].tolist() == [4.0]
+
+
+def test_a_single_attempt_that_was_put_back_takes_a_fresh_time_by_either_clock():
+    service = {"kind": "per_batch", "time": {"kind": "exponential", "mean_s": 2.0}}
+    rule = server(((1.0625, 1.125),), service=service, in_flight="requeue")
+    scenario = scenario_of(fleet=(devices(),), server=rule)
+    arrivals = WrittenArrivals(((1.0, 0),))
+    ours, _ = product(scenario, made_up(scenario), arrivals, 60.0, path=EnginePath("compiled", ""))
+    theirs, _ = reference(scenario, made_up(scenario), arrivals, 60.0)
+    assert differences(ours, theirs) == []

@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 from stories import Story, devices, retries, server
+from worlds import WrittenArrivals, made_up, scenario_of
+
+from sim.engine.run import Run
+from sim.world.windows import EvenWindows
+from sim.world.world import World
 
 DOWN = server(((0, 20),), when_down="refuse")  # refuses at once
 
@@ -74,6 +79,13 @@ def test_a_slow_link_stretches_the_transfers_that_begin_in_it():
     """Twice as slow until 2.0: up 1.0 -> 2.0 instead of 1.5; down, at 3.0, as ever."""
     story = Story((1.0, 0), fleet=devices(latency=0.5, timeout_s=9.0), server=cut((0, 2), factor=2.0))
     assert story["reached_at_s"] == [2.0]
+    assert story["answered_at_s"] == [3.5]
+
+
+def test_a_slow_link_stretches_the_answer_that_leaves_in_it():
+    """Up by 1.5, served until 2.5, and back in a second."""
+    story = Story((1.0, 0), fleet=devices(latency=0.5, timeout_s=9.0), server=cut((2, 3), factor=2.0))
+    assert story["reached_at_s"] == [1.5]
     assert story["answered_at_s"] == [3.5]
 
 
@@ -255,14 +267,15 @@ def test_retries_are_paid_for_and_fall_back_when_nothing_is_left():
 @pytest.mark.parametrize(
     ("charge_on", "outcomes", "costs"),
     [
-        ("send", ["refused", "over_budget"], [0.1, 0.0]),
-        ("accept", ["refused", "remote"], [0.0, 0.1]),
-        ("answer", ["refused", "remote"], [0.0, 0.1]),
+        ("send", ["refused", "over_budget", "over_budget"], [0.1, 0.0, 0.0]),
+        ("accept", ["refused", "remote", "over_budget"], [0.0, 0.1, 0.0]),
+        ("answer", ["refused", "remote", "over_budget"], [0.0, 0.1, 0.0]),
     ],
 )
 def test_what_an_error_says_was_not_charged_may_be_spent_again(charge_on, outcomes, costs):
+    """Once."""
     rule = server(((0, 1.5),), when_down="refuse")
-    story = Story((1.0, 0), (2.0, 0), fleet=counted(1), server=rule, costs={"charge_on": charge_on})
+    story = Story((1.0, 0), (2.0, 0), (3.0, 0), fleet=counted(1), server=rule, costs={"charge_on": charge_on})
     assert story["outcome"] == outcomes
     assert story["cost"] == pytest.approx(costs)
 
@@ -315,6 +328,34 @@ def test_breaker_link_and_budget_are_asked_in_this_order():
         "refused",
         "breaker_open",
     ]
+
+
+# When a request is over.
+
+
+def rows_in_windows(fleet: dict[str, Any], rule: dict[str, Any], *at: float) -> list[int]:
+    """How many are written in each of four windows of two seconds."""
+    scenario = scenario_of(fleet=(fleet,), server=rule, horizon_s=8.0)
+    arrivals = WrittenArrivals(tuple((t, 0) for t in at))
+    run = Run(World(scenario), made_up(scenario), arrivals, windows=EvenWindows(2.0))
+    return [len(run.advance().requests) for _ in range(4)]
+
+
+def test_what_is_swallowed_on_its_way_is_over_as_it_is_given_up():
+    """Sent at 1.0, cut at 1.25, given up at 2.5."""
+    fleet = devices(latency=0.5, timeout_s=1.5)
+    assert rows_in_windows(fleet, cut((1.25, 1.5)), 1.0) == [0, 1, 0, 0]
+
+
+def test_an_error_that_is_swallowed_is_over_as_its_request_is_given_up():
+    """Refused at 1.5, cut at 1.75, given up at 2.5."""
+    outages = (*DOWN["outages"], *cut((1.75, 1.875))["outages"])
+    fleet = devices(latency=0.5, timeout_s=1.5)
+    assert rows_in_windows(fleet, DOWN | {"outages": outages}, 1.0) == [0, 1, 0, 0]
+
+
+def test_what_is_not_sent_is_over_at_once():
+    assert rows_in_windows(counted(1), QUICK, 1.0, 3.0, 5.0) == [1, 1, 1, 0]
 
 
 # Provisional answers.

@@ -517,6 +517,15 @@ def test_a_retry_may_fall_on_the_timer_of_the_attempt_that_failed():
     assert (story["outcome"], story["answered_at_s"]) == (["refused"], [4.0])
 
 
+def test_a_request_of_many_attempts_stays_before_the_next_of_its_client():
+    """Refused every quarter of a second until the server is up at 12.5, where the first one's fifty-first
+    attempt meets the third of the one of 12.0."""
+    fleet = devices(retry=retries(100, 0.25, factor=1.0))
+    story = Story((0.0, 0), (12.0, 0), fleet=fleet, server=server(((0, 12.5),), when_down="refuse"))
+    assert story["attempts"] == [51, 3]
+    assert story["started_at_s"] == [12.5, 13.5]
+
+
 def test_every_outcome_of_these_stories_adds_up():
     """A little of everything at one time: each request has one outcome, and the causes are the server's."""
     fleet = [

@@ -67,6 +67,12 @@ def test_what_was_not_used_for_longest_goes_out():
     assert story["finished_at_s"] == [1.0, 2.5, 4.0, 5.5, 7.0, 8.5]
 
 
+def test_of_two_that_are_there_that_which_was_used_before_the_other_goes_out():
+    """c throws out a; b is used after it, so that a throws out c."""
+    story = told((0.0, 2), (2.0, 1), (4.0, 0), (6.0, 1), models="abc", room=2.0)
+    assert story["loads"] == [1, 0, 1, 0]
+
+
 def test_of_what_is_there_at_the_start_the_first_goes_out_first():
     story = told((0.0, 2), (2.0, 1), (4.0, 0), models="abc", room=2.0)
     assert story["loads"] == [1, 0, 1]
@@ -84,12 +90,40 @@ def test_a_large_model_throws_out_several_and_a_small_one_fits_beside():
     assert story["loads"] == [1, 1, 1, 0]
 
 
+def test_each_model_takes_its_own_room():
+    """a 1, b 1, c 2, room 2: a throws out c, which has to come in again."""
+    sizes = {"a": 1.0, "b": 1.0, "c": 2.0}
+    story = InOrder(
+        *((0.0, 2), (2.0, 0), (4.0, 2)),
+        fleet=asks(*sizes),
+        servers=(server(memory_bytes=2.0, load_s=0.5) | {"server": "all"},),
+        models={name: {"family": "linear", "memory_bytes": size} for name, size in sizes.items()},
+    )
+    assert story["loads"] == [1, 1, 1]
+
+
 def test_a_request_goes_to_the_replica_that_has_its_model():
     """Both begin with a. At 0.0 a takes the lowest, and b the other, where the next b finds it at 3.0, though
     the lowest is idle. At 6.0 two ask for a: the second one throws b out."""
     story = told((0.0, 0), (0.0, 1), (3.0, 1), (6.0, 0), (6.0, 0), replicas=2)
     assert story["replica"] == [0, 1, 1, 0, 1]
     assert story["loads"] == [0, 1, 0, 0, 1]
+
+
+def test_each_server_has_a_memory_of_its_own():
+    """Two replicas of the second take a and b; the first has a from the start."""
+    rules = server(memory_bytes=1.0, load_s=0.5)
+    asked = (("first", "a"), ("second", "a"), ("second", "b"))
+    story = InOrder(
+        *((0.0, 1), (0.25, 2), (3.0, 0), (5.0, 2)),
+        fleet=[
+            devices(f"{where}_{what}", options=({"option": "it", "server": where, "model": what},))
+            for where, what in asked
+        ],
+        servers=(rules | {"server": "first"}, rules | {"server": "second", "replicas": 2}),
+        models={name: {"family": "linear", "memory_bytes": 1.0} for name in "ab"},
+    )
+    assert story["loads"] == [0, 1, 0, 0]
 
 
 def test_a_replica_that_has_everything_never_loads():

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from stories import Story, devices, retries
-from worlds import made_up, poisson, product, scenario_of
+from worlds import WrittenArrivals, made_up, poisson, product, scenario_of
 
 from sim.engine.run import chunks
 from sim.results.columns_by_run import LINKS
@@ -48,6 +48,13 @@ def test_payloads_that_share_a_link_have_equal_parts_of_it():
     """Alone for half a second; then two at half the speed: the first has 0.5 s left, so passes at 1.5."""
     told = story((0.0, 0), (0.5, 1), links=(link("ps"),))
     assert told["reached_at_s"] == [1.5, 2.0]
+
+
+@pytest.mark.parametrize("discipline", ["fifo", "ps"])
+def test_a_payload_that_is_alone_goes_on_in_the_next_window(discipline):
+    scenario = scenario_of(fleet=(over(clients=1),), network=(link(discipline),))
+    requests, _ = product(scenario, made_up(scenario), WrittenArrivals(((1.5, 0),)), 2.0)
+    assert requests["reached_at_s"].tolist() == [2.5]
 
 
 def test_a_message_passes_one_link_after_the_other():

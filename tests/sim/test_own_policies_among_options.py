@@ -94,6 +94,18 @@ def test_the_edge_that_was_named_refuses_and_the_retry_asks_the_cloud():
         assert attempts["option"].tolist() == asked
 
 
+def test_the_cloud_that_was_named_refuses_and_the_retry_asks_the_edge():
+    @l2h_fleet.register("policy", "far_alone")
+    class FarAlone:
+        def decide(self, _request: Any, _now: float) -> int:
+            return 1
+
+    servers = (*two()[:1], two()[1] | {"when_down": "refuse", "outages": (down((1.0, 9.0)),)})
+    fleet = asking(policy=policy("far_alone"), retry=retries(2, 0.25, next="other"))
+    _, attempts = played(fleet, (1.25, 0), servers=servers)
+    assert attempts["option"].tolist() == [1, 0]
+
+
 def test_a_named_option_with_an_obstacle_is_not_exchanged_for_another():
     """The breaker of the edge opens at the first refusal."""
 
@@ -161,6 +173,87 @@ def test_a_policy_is_told_what_its_own_client_would_answer_and_what_the_server_h
         assert said[request_id] == [own, own]
         assert heard[request_id] == learned.tables.server_label[places[sample]]
     assert set(variants[2:]) == {0, 1}
+
+
+def test_who_gives_an_attempt_up_has_no_word_of_it():
+    heard: list[Any] = []
+
+    @l2h_fleet.register("policy", "left_alone")
+    class LeftAlone:
+        def decide(self, _request: Any, _now: float) -> bool:
+            return True
+
+        def hear(self, outcome: Any, _now: float) -> None:
+            heard.append(outcome)
+
+    scenario = scenario_of(fleet=(devices(policy=policy("left_alone"), timeout_s=0.5),))
+    requests, _ = product(scenario, made_up(scenario), WrittenArrivals(((1.0, 0),)), 60.0)
+    assert requests["outcome"].tolist() == ["timed_out"]
+    assert [(one.server_label, one.backlog) for one in heard] == [(-1, -1)]
+
+
+def test_the_only_client_of_the_only_server_hears_of_its_queue():
+    """The answer of 1.0 tells that one waits, so that of 1.5 asks the other model of the same server."""
+    seen: set[Any] = set()
+
+    @l2h_fleet.register("choice", "other_when_busy")
+    def other_when_busy(one: Any) -> float:
+        seen.add((one.is_drawn, one.turn))
+        return -1.0 * one.option if one.backlog else 1.0 * one.option
+
+    options = tuple({"option": name, "server": "edge", "model": name} for name in "ab")
+    fleet = asking("other_when_busy", policy=policy("always_remote"), options=options)
+    models = {name: {"family": "linear"} for name in "ab"}
+    arrivals = ((0.0, 0), (0.25, 0), (1.5, 0))
+    requests, _ = played(fleet, *arrivals, servers=two()[:1], models=models)
+    assert requests["model"].tolist() == ["a", "a", "b"]
+    assert seen == {(False, 0)}
+
+
+def test_a_policy_hears_what_the_model_said_that_answered_and_nothing_of_what_it_has_not():
+    """The second of three models answers. Who is on mains has all of its charge."""
+    told: list[Any] = []
+
+    @l2h_fleet.register("policy", "the_second")
+    class TheSecond:
+        def decide(self, request: Any, _now: float) -> int:
+            told.append(request.charge)
+            return 1
+
+        def hear(self, outcome: Any, _now: float) -> None:
+            told.append(outcome.server_label)
+
+    options = tuple({"option": name, "server": "edge", "model": name} for name in "abc")
+    scenario = scenario_of(
+        server=None,
+        fleet=(asking(policy=policy("the_second"), options=options),),
+        servers=two()[:1],
+        models={name: {"family": "linear"} for name in "abc"},
+    )
+    learned = made_up(scenario)
+    requests, _ = product(scenario, learned, WrittenArrivals(((0.0, 0),)), 60.0)
+    (place,) = np.flatnonzero(learned.samples.sample_id == requests["sample_id"][0])
+    assert told == [1.0, learned.tables.server_label[1, place]]
+
+
+def test_a_price_that_does_not_draw_is_told_of_no_draw():
+    @l2h_fleet.register("price", "what_was_drawn")
+    class WhatWasDrawn:
+        unit = "score"
+
+        def begin(self) -> tuple[float, ...]:
+            return (0.0,)
+
+        @staticmethod
+        def threshold(_p: Any, _m: Any, _now: float, request: Any) -> float:
+            return request.draw
+
+        @staticmethod
+        def on_outcome(_p: Any, _m: Any, _now: float, _heard: Any) -> None:
+            pass
+
+    requests, _ = played(asking(policy=policy("what_was_drawn")), (1.0, 0))
+    assert requests["threshold"].tolist() == [0.0]
 
 
 def test_an_option_that_is_not_there_is_told_with_those_that_are():

@@ -135,6 +135,40 @@ def test_a_stage_that_an_outage_emptied_starts_nothing_as_it_would_have_been_fre
     assert story["batch_size"] == [2] * 6
 
 
+def test_a_pipeline_that_is_back_is_empty():
+    """What entered at 0.0 is lost at 0.25. The next enters at 0.5, finds the second stage free at 1.5, and
+    is followed then by the third: not at 1.0, when the first would have made room."""
+    story = Story((0.0, 0), (0.5, 0), (0.5, 0), server=pipeline((0.25, 0.5), in_flight="lose"))
+    assert story["started_at_s"] == [0.0, 0.5, 1.5]
+    assert story["finished_at_s"] == [None, 2.5, 3.5]
+
+
+def test_a_batch_that_leaves_a_pipeline_starts_nothing():
+    """Two enter at 0.25, and leave at 2.25, when the one of 1.75 is due; who comes then fills its batch."""
+    fleet = devices(latency=0.25)
+    rules = pipeline(max_batch=2, batch_wait_s=0.5)
+    story = Story((0.0, 0), (0.0, 0), (1.5, 0), (2.0, 0), fleet=fleet, server=rules)
+    assert story["finished_at_s"] == [2.25, 2.25, 4.25, 4.25]
+
+
+def test_a_replica_that_is_out_lets_another_start_what_is_due_as_its_first_stage_is_free():
+    """The second is out from 0.5 on, and is done with the first stage of its batch at 2.25, when the one of
+    1.75 is due on the other: who comes then is behind it."""
+    fleet = [devices("short", latency=0.25), devices("long", latency=0.25, service_factor=2.0)]
+    rules = server(
+        replicas_down=((0.5, 9.0),),
+        service=TWO_S,
+        stages=2,
+        replicas=2,
+        max_batch=2,
+        batch_wait_s=0.5,
+        in_flight="finish",
+    )
+    arrivals = ((0.0, 0), (0.0, 0), (1.5, 0), (2.0, 0), (0.0, 1), (0.0, 1))
+    story = Story(*arrivals, fleet=fleet, server=rules)
+    assert story["started_at_s"] == [0.25, 0.25, 2.25, 3.25, 0.25, 0.25]
+
+
 def mean_wait(**parts: Any) -> float:
     """Of Poisson requests for two models, each of which would fill .3 of a device."""
     process = {"kind": "poisson", "rate_hz": 0.03}

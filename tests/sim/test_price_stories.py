@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import exp, log
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from stories import Story, devices, server
+
+from sim.engine.handlers.deciding import memory_of, parameters_of
 
 HALF = 0.5
 
@@ -203,3 +206,14 @@ def test_whoever_asks_again_only_after_the_last_word_decides_as_it_hears():
     assert {"local", "remote", "timed_out"} == set(told["outcome"]) - {"in_flight"}
     at, resolved = np.array(told["arrived_at_s"]), np.array(told["answered_at_s"], dtype=float)
     assert at[1:] == pytest.approx(resolved[: len(at) - 1] + 1.0)
+
+
+def test_a_price_is_handed_the_numbers_of_its_own_client_and_group_alone():
+    numbers = list(range(6))
+    w = SimpleNamespace(
+        clients=SimpleNamespace(memory=numbers),
+        groups=SimpleNamespace(parameters=numbers),
+        constants=SimpleNamespace(memory=2, parameters=3),
+    )
+    assert [memory_of(w, client) for client in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    assert [parameters_of(w, group) for group in range(2)] == [[0, 1, 2], [3, 4, 5]]

@@ -35,6 +35,15 @@ def test_who_waits_makes_it_smaller_and_an_empty_queue_larger_again() -> None:
     assert told["finished_at_s"] == [2.0, 2.5, 3.0, 4.0]
 
 
+def test_of_three_it_takes_the_next_each_time() -> None:
+    """Three wait behind the second and two behind the third, then one, then none."""
+    models = {"small": {"work": 0.25}, "middle": {"work": 0.5}, "large": {}}
+    arrivals = [(t, 0) for t in (1.0, 1.1, 1.2, 1.3, 1.4, 5.0)]
+    servers = site(BACKLOG, tuple(models))
+    told = Story(*arrivals, fleet=devices(), servers=servers, models=models)
+    assert told["model"] == ["large", "middle", "small", "small", "middle", "large"]
+
+
 def test_the_deadline_says_which_is_in_time() -> None:
     """Two seconds each: the second starts with one left, the third with less."""
     told = story(*((1.0, 0), (1.0, 0), (1.1, 0)), switch={"kind": "deadline"}, fleet=devices(deadline_s=2.0))
@@ -56,6 +65,40 @@ def test_a_gear_goes_by_the_interval_before(most_load: float) -> None:
     gear = {"kind": "gear", "every_s": 2.0, "most_load": most_load}
     told = story((0.1, 0), (0.2, 0), (0.3, 0), (4.5, 0), switch=gear)
     assert told["model"] == ["large", "large", "small", "large"]
+
+
+def test_a_gear_goes_by_the_last_interval_alone() -> None:
+    """One in half a second is more than the large model would serve; at 4.5 the half second before was
+    quiet."""
+    gear = {"kind": "gear", "every_s": 0.5, "most_load": 1.0}
+    told = story((0.1, 0), (0.6, 0), (4.5, 0), switch=gear)
+    assert told["started_at_s"] == [0.1, 1.1, 4.5]
+    assert told["model"] == ["large", "small", "large"]
+
+
+def test_a_gear_takes_the_largest_of_three_that_serves_what_came() -> None:
+    """Three in two seconds: three of the large model would take as many, of the middle one half."""
+    models = {"small": {"work": 0.25}, "middle": {"work": 0.5}, "large": {}}
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    servers = site(gear, tuple(models))
+    told = Story((0.1, 0), (0.2, 0), (0.3, 0), fleet=devices(), servers=servers, models=models)
+    assert told["model"] == ["large", "large", "middle"]
+
+
+def test_a_gear_reckons_with_the_replicas_that_work() -> None:
+    """One of two is down."""
+    outage = down((0.0, 9.0)) | {"target": {"kind": "replicas", "count": 1}}
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    told = story((0.1, 0), (0.2, 0), (0.3, 0), switch=gear, replicas=2, outages=(outage,))
+    assert told["model"] == ["large", "large", "small"]
+
+
+def test_a_gear_reckons_with_full_batches() -> None:
+    """Full ones take three seconds, of which two in two seconds are too many; those of one take two."""
+    service = {"kind": "affine", "base_s": 1.0, "per_item_s": 1.0}
+    gear = {"kind": "gear", "every_s": 2.0, "most_load": 1.0}
+    told = story((0.1, 0), (0.2, 0), switch=gear, max_batch=2, service=service)
+    assert told["model"] == ["large", "small"]
 
 
 def test_a_batch_is_of_one_model_and_all_of_it_is_told_so() -> None:

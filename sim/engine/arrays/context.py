@@ -31,6 +31,7 @@ from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATT
 from sim.engine.learning import Learning
 from sim.engine.state import NEW_SEND, State
 from sim.engine.station_state import StationState
+from sim.world.parameters import Parameters
 
 EVENTS = 256  # room in the heap to begin with, beside what one event may add
 ROOM = 64  # for retries, at least, each time that there is none
@@ -74,7 +75,7 @@ class Context:
             work=work_of(learning),
             widths=widths_of(parameters),
             ahead=Ahead(*known),
-            events=heap_of(1, EVENTS + sum(len(one.batch_of) for one in servers) + self._max_batch),
+            events=heap_of(1, EVENTS + _most_at_begin(parameters, state) + self._max_batch),
             sends=Sends(**state.sends),
             rows=Rows(**state.rows),
             asked=asked_of(
@@ -277,3 +278,13 @@ class Context:
             server.warm_until[place] = float(replicas.warm_until[first + place])
             server.left[place] = float(replicas.left[first + place])
         server.cleared = replicas.cleared[first : first + len(server.batch_of)].tolist()
+
+
+def _most_at_begin(parameters: Parameters, state: State) -> int:
+    """How many events `walk.begin` may put, which asks for no room: of each server the ends of its batches,
+    pipelines whose first stage will be free, replicas on order and a batch that is due; of each shared link
+    what passes next."""
+    return len(parameters.network.names) + sum(
+        len(one.batch_of) + len(one.batch_of) // one.stages + len(one.scaling.coming) + 1
+        for one in state.stations
+    )

@@ -29,7 +29,7 @@ from sim.engine.linking import handler
 
 @handler
 def reach(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
-    at_once = s.idle > 0 and (s.max_batch == 1 or s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
+    at_once = s.idle > 0 and (s.batch_wait_s == 0.0 or s.waiting + 1 >= s.max_batch)
     if s.switch == GEAR:
         note_arrival(s, now)
     if s.scales and s.replicas + s.coming == 0:

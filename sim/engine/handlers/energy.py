@@ -181,5 +181,4 @@ def end_of_piece(w: Any, group: Any, piece: Any) -> Any:
     period, number = piece // pieces, piece % pieces
     if number + 1 == pieces:
         return lines.period_s[group] * (period + 1)
-    begun = lines.period_s[group] * period if period > 0 else 0.0
-    return begun + lines.at_s[first + number + 1]
+    return lines.period_s[group] * period + lines.at_s[first + number + 1]

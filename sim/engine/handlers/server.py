@@ -166,7 +166,6 @@ def start(w: Any, r: Any, s: Any, now: Any, replica: Any) -> Any:
     if s.stages == 1:
         go_on(w, r, now, replica, takes)
         return
-    replicas.since[replica] = now
     replicas.ends[replica] = enter(w, r, s, now, replica, takes)
     put_completion(w, r, replica)
 
@@ -220,13 +219,12 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
         s.busy -= whole_number(number < s.replicas - s.taken)
     count(s, now, -size)
     replicas.size[replica] = 0
-    if number >= s.replicas - s.taken:  # it has outlived its place among the usable ones
-        return False
     if s.stages > 1:  # whose next batch enters as the first stage is free
         return False
-    if s.is_serverless:
-        keep_warm(w, s, now, replica)
-    make_idle(w, s, replica)
+    if number < s.replicas - s.taken:  # else it has outlived its place among the usable ones
+        if s.is_serverless:
+            keep_warm(w, s, now, replica)
+        make_idle(w, s, replica)
     return s.waiting > 0
 
 
@@ -249,9 +247,10 @@ def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
 @handler
 def take_in(w: Any, s: Any, now: Any, first: Any) -> Any:
     """The first stage of a pipeline is free, and its next batch may enter if the replica is usable."""
-    if not free_first_stage(w, now, first) or number_of(s, first) >= s.replicas - s.taken:
+    if not free_first_stage(w, now, first):
         return False
-    make_idle(w, s, free_place(w, first))
+    if number_of(s, first) < s.replicas - s.taken:
+        make_idle(w, s, free_place(w, first))
     return s.waiting > 0
 
 
