@@ -50,11 +50,13 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "score": "decide",
     "own_scores": "decide",
     "train_round": "learn",
+    "as_it_is": "learn",
     "uploads": "learn",
     "take_merged": "learn",
     "state": "run",
     "restore": "learn",
     "hashes": "run",
+    "to_run": "run",
 }
 SETS_UP = {"start", "adopt"}  # what a newcomer is always told
 CHANGES_STATE = {

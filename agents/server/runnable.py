@@ -40,7 +40,7 @@ class Runnable(NamedTuple):
         }
         (folder / MADE_OF).write_text(json.dumps(made_of))
         save_file(self.weights, folder / WEIGHTS)
-        np.save(folder / INPUTS, self.inputs)
+        np.save(folder / INPUTS, self.inputs, allow_pickle=False)
 
 
 def runnable(folder: Path) -> Callable[[Sequence[int]], list[int]]:
@@ -50,7 +50,7 @@ def runnable(folder: Path) -> Callable[[Sequence[int]], list[int]]:
     state = {name: to_tensor(array) for name, array in load_file(folder / WEIGHTS).items()}
     shape = tuple(made_of["shape"])
     model = model_of(made_of["family"], shape, made_of["classes"], state, made_of["image_size"])
-    inputs = np.load(folder / INPUTS, mmap_mode="r")
+    inputs = np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)
 
     def answer(samples: Sequence[int]) -> list[int]:
         with torch.inference_mode():
