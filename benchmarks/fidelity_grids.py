@@ -13,7 +13,7 @@ from live.playing import Served
 
 Cell = tuple[float, str, str]  # load, fault, retry
 BASE_S, PER_ITEM_S, MAX_BATCH, REPLICAS, CLIENTS = 0.1, 0.04, 4, 2, 40
-PERIOD, MODEL_PERIOD = (10, 30), (8, 14)
+PERIOD, MODEL_PERIOD = (10, 30), (6, 12)
 PATIENT = {"attempts": 3, "backoff_s": 0.2, "factor": 2.0, "jitter": "full"}
 RETRIES: dict[str, dict[str, Any] | None] = {
     "none": None,
@@ -66,13 +66,13 @@ def computed(cell: Cell, found: Calibrated | None = None) -> dict[str, Any]:
     when = {"kind": "intervals", "at": [MODEL_PERIOD]}
     server = {
         "replicas": 1,
-        "batch_wait_s": 0.0,
+        "batch_wait_s": 0.005,
         "model": {"family": "small_cnn", "image_size": 224},
         "service": {"kind": "affine"} | service,
         "outages": [{"when": when}] if fault == "total" else [],
     }
     rate_hz = load * MAX_BATCH / (service["base_s"] + service["per_item_s"] * MAX_BATCH)
-    return _scenario(rate_hz, retry, server, horizon_s=24, warm_up_s=2, epochs=1)
+    return _scenario(rate_hz, retry, server, horizon_s=20, warm_up_s=2, epochs=1)
 
 
 def _scenario(

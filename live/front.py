@@ -21,6 +21,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from live.replica import KEEPS_MEMORY
 from live.service import Law
 
 # -S: without the packages of the environment, of which one that sleeps needs none, it is there sooner.
@@ -155,7 +156,10 @@ class Front:
 
     async def _started(self, replica: Replica) -> None:
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | KEEPS_MEMORY,
         )
         assert process.stdout is not None
         replica.begun = process

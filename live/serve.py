@@ -22,7 +22,7 @@ from ray.serve.exceptions import BackPressureError
 
 from agents.backends.cluster import QUIET, private_folder
 from live.needs import Terms
-from live.replica import busy
+from live.replica import KEEPS_MEMORY, busy
 from live.service import Law
 from live.slots import Slots
 from sim.engine.wall_clock import Ask, Time, Word
@@ -137,7 +137,7 @@ class Serve:
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
             _temp_dir=str(folder),
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
+            runtime_env={"env_vars": {"PYTHONPATH": path} | KEEPS_MEMORY},
             **QUIET,
         )
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
