@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# Else the system's allocator (of GNU) gives a network's memory back after each batch, and clearing it anew can
-# take as long as the network itself: batches of one size then take now once, now twice as long.
+# Else the system's allocator (of GNU) gives a network's memory back after each batch, and clearing it anew
+# can take as long as the network itself: batches of one size then take now once, now twice as long.
 KEEPS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 
 
