@@ -74,6 +74,8 @@ class _Measuring:
                 if size == server.max_batch:  # others wait for their batch to fill
                     dispatch.append(min(_in_queue(word) for _, word in words) - left)
             _, words = await self._burst(3 * server.replicas * server.max_batch)
+            for _, word in words:  # most of them in full batches
+                found.setdefault(word.batch_size, []).append(word.finished_s - word.started_s)
             between += _gaps([word for _, word in words])
         sizes = [(n, float(np.median(times)), scale[n]) for n, times in sorted(found.items())]
         per_item, base = _line([(n, measured) for n, measured, _ in sizes], scale)

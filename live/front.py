@@ -55,7 +55,7 @@ class Front:
         self._replicas = [Replica(index) for index in range(terms["replicas"])]
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._due: asyncio.TimerHandle | None = None
-        self._command = SLEEPER
+        self._command, self._ends = SLEEPER, False
         self.usable = 0
 
     def take_law(self, law: dict[str, Any]) -> None:
@@ -164,6 +164,8 @@ class Front:
         assert process.stdout is not None
         replica.begun = process
         if not await process.stdout.readline():
+            if self._ends:
+                return
             raise SystemExit(1)  # it says by itself why it has ended; without it there is no such server
         replica.process, replica.begun = process, None
         self._reading[replica.index] = asyncio.create_task(self._read(replica, process))
@@ -172,7 +174,7 @@ class Front:
     async def _read(self, replica: Replica, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         while line := await process.stdout.readline():
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") or replica.process is not process:  # said as it was killed
                 break
             ended, labels = json.loads(line)
             batch, replica.batch, started = replica.batch, [], replica.began
@@ -198,12 +200,15 @@ class Front:
             self._say(asked[0], "lost", replica.began, None, replica.index, len(batch), None, asked[5])
 
     async def end(self) -> None:
+        self._ends = True
+        begun = [replica.begun for replica in self._replicas if replica.begun is not None]
+        for process in begun:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         for replica in self._replicas:
             await self._kill(replica)
-            if replica.begun is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    replica.begun.kill()
-                await replica.begun.wait()
+        for process in begun:
+            await process.wait()
 
 
 async def main(port: int) -> None:

@@ -175,6 +175,8 @@ class Serve:
         usable = self._usable
         await self.set_usable(0)
         await self.set_usable(usable)
+        if any(self._slots.holder(place) is None for place in range(usable)):
+            raise BadInput(f"--service model: replicas did not load it within {BACK_S:g} s")
 
     def ask(self, ask: Ask) -> None:
         terms = self._terms

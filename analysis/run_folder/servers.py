@@ -36,6 +36,12 @@ class AskedOf:
         own = [(name, one) for name, server in self.servers.items() for one in server["outages"]]
         return [*own, *((None, one) for one in self.scenario.get("outages") or ())]
 
+    @property
+    def lends_replicas(self) -> bool:
+        """Whether training during the run takes a share of them from the service."""
+        online = self.scenario["training"].get("online")
+        return online is not None and bool(online["capacity_share"])
+
     @cached_property
     def options(self) -> dict[str, list[dict[str, Any]]]:
         """Per group whom its clients may ask, in order."""

@@ -61,6 +61,7 @@ def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
     return (
         all(one.is_steady_poisson and one.group["hedge"] is None for one in streams)
         and not run.outages_asked
+        and not run.lends_replicas
         and run.scenario["training"].get("online") is None
         and not run.has_work_of_samples
         and not has_work_of_traces(run)

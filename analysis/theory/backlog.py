@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.run_folder.outages import Outage, usable_steps
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.fluid import Flow, Source, flow
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated, mean_over_time
@@ -39,7 +40,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     """For each trigger when its backlog is gone; how the run ends; the queue over time."""
     run = traffic.run
     streams, service = streams_of(traffic), service_law(run)
-    if streams is None or service is None or not _is_plain(run.scenario) or run.horizon_s > LONGEST_S:
+    if streams is None or service is None or not _is_plain(run) or run.horizon_s > LONGEST_S:
         return None
     capacity = capacity_hz(traffic, service)
     triggers = _triggers(traffic, streams, capacity)
@@ -58,14 +59,14 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     ]
 
 
-def _is_plain(scenario: dict[str, Any]) -> bool:
-    server, online = scenario["server"], scenario["training"].get("online")
+def _is_plain(run: Run) -> bool:
+    server = run.scenario["server"]
     return (
         server["discipline"] == "fifo"
         and server["admission"]["kind"] == "none"
         and server["autoscaling"] is None
         and not server["drop_expired"]
-        and (online is None or not online["capacity_share"])
+        and not run.lends_replicas
         and not any(one["target"]["kind"] == "links" for one in server["outages"])
     )
 

@@ -37,6 +37,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         return None
     if run.has_work_of_samples or has_work_of_traces(run) or run.outages_asked or not run.keeps_rows:
         return None
+    if run.lends_replicas:
+        return None
     found: list[Prediction] = []
     for place, (name, server) in enumerate(run.servers.items()):
         mine = [one for one in streams if run.options[one.name][0]["server"] == name]

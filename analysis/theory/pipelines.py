@@ -32,7 +32,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     is_told = len(run.servers) > 1 or any(one.get("stages", 1) > 1 for one in run.servers.values())
     if not is_told or streams is None or not all(map(is_plain, streams)):
         return None
-    if run.has_work_of_samples or has_work_of_traces(run) or run.outages_asked:
+    if run.has_work_of_samples or has_work_of_traces(run) or run.outages_asked or run.lends_replicas:
         return None
     waits = of_each_server(run)
     found: list[Prediction] = []

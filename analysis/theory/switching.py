@@ -47,6 +47,7 @@ def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
         all(one.is_steady_poisson and one.group["retry"] is None for one in streams)
         and all(len(options) == 1 for options in run.options.values())
         and not run.outages_asked
+        and not run.lends_replicas
         and not run.has_work_of_samples
         and not has_work_of_traces(run)
     )

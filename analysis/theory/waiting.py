@@ -68,13 +68,12 @@ def _predict(traffic: Traffic, service: Service, streams: list[Stream], which: s
 
 
 def _is_plain(traffic: Traffic, streams: list[Stream]) -> bool:
-    scenario = traffic.run.scenario
-    server, online = scenario["server"], scenario["training"].get("online")
+    server = traffic.run.scenario["server"]
     return (
         all(stream.is_steady_poisson for stream in streams)
         and server["admission"]["kind"] == "none"
         and server["autoscaling"] is None
-        and (online is None or not online["capacity_share"])
+        and not traffic.run.lends_replicas
     )
 
 

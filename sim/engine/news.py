@@ -11,6 +11,7 @@ from sim.engine.replay_buffer import ReplayBuffer, finished_by
 from sim.engine.state import Columns, Ended, State
 from sim.messages import Deferred, Feedback, Learned
 from sim.results.whom import Whom
+from sim.scenario.options import written
 from sim.world.release_schedule import Schedule
 from sim.world.trained import hosts, trained
 from sim.world.world import World
@@ -29,9 +30,12 @@ class News:
         self._uses_feedback = scenario.learns_from_answers
         self._label, self._clients, self._models = learned.samples.label, scenario.clients, models
         self._trained = trained(scenario)
-        several = max(len(scenario.stations), len(scenario.server_models), world.parameters.most_options)
-        self._is_several = several > 1
-        self._whom = Whom.of(world.parameters, len(scenario.server_models), None)
+        models_of_all, options = (
+            len(scenario.server_models),
+            max(len(written(scenario, one)) for one in scenario.fleet),
+        )
+        self._is_several = max(len(scenario.stations), models_of_all, options) > 1
+        self._whom = Whom.of(world.parameters, models_of_all, None) if self._is_several else None
         labels = online or scenario.federation
         self.replay_buffer = ReplayBuffer(
             learned.samples.held_out,
@@ -69,7 +73,7 @@ class News:
         if not self._uses_feedback:
             return Feedback.nothing(self._clients)
         found, decided = (self._found(name, state, before, now) for name in ("answered", "decided"))
-        model = self._whom.models(found["client"], found) if self._is_several else 0
+        model = self._whom.models(found["client"], found) if self._whom else 0
         _, wrong = self._judged(plan, found["started"], found["sample"], model)
         return Feedback(
             client=found["client"],

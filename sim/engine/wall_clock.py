@@ -183,7 +183,8 @@ class _InRealTime(Playing):
         done = self._clock.time.now()
         self._clock.measured.changes.append((planned, done, usable))
         at = min(done if is_less else began, self._stretch.end)
-        self._w.steps[self._r.steps] = at, usable, 0, 0, 0.0  # one server, whose batches never stand still
+        for place, value in enumerate((at, usable, 0, 0, 0.0)):  # one server, whose batches never stand still
+            self._w.steps[self._r.steps, place] = value
         self._r.steps += 1
 
     # What the server says.
@@ -223,7 +224,7 @@ class _InRealTime(Playing):
             return reached
         if word.replica >= 0:
             started = min(max(word.started_s, reached), now)
-            if word.came_s > reached:
+            if word.came_s > reached and w.constants.batch == 0:  # of a transmission all come at one instant
                 came = min(word.came_s, started)
                 s.area -= came - reached
                 sends.reached[send] = came

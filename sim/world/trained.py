@@ -95,6 +95,8 @@ def of_all(models: Sequence[Capacity]) -> Capacity:
 def _over_time(parts: Sequence[Capacity], of: np.ufunc | object) -> Capacity:
     if len(parts) == 1:
         return parts[0]
+    if not parts:  # a model that no server has
+        return Capacity(np.zeros(1), *(np.zeros(1, dtype=np.int64) for _ in range(2)))
     at_s = np.unique(np.concatenate([one.at_s for one in parts]))
     usable = of(np.stack([one.usable_at(at_s) for one in parts]), axis=0)  # type: ignore[operator]
     return Capacity(at_s, usable, np.zeros_like(usable))

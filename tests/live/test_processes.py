@@ -132,8 +132,22 @@ def test_an_outage_really_stops_the_replicas_and_its_clients_are_refused():
     assert during.started_at_s.isna().all()
     assert set(during.server_cause) == {"down"}
     assert [change["usable_replicas"] for change in path.observed()["capacity"]] == [0, 2]
+    ((_, first), (down_s, down), (up_s, up)) = chunk.steps[0]
+    assert (first, down, up) == (2, 0, 2)
+    assert 1.5 <= down_s < up_s
     assert outcomes(chunk)["refused"] > 0
     assert (requests[requests.sent_at_s > 3.8].outcome == "remote").any()
+
+
+def test_what_devices_send_together_reaches_the_queue_together():
+    batch = {"inference_s": 0.0, "batch": {"size": 3, "wait_s": 0.2}}
+    arrivals = {"process": {"kind": "poisson", "rate_hz": 10.0}}
+    group = group_of(clients=4, arrivals=arrivals, timeout_s=4.0, device=batch)
+    plan = small().model_copy(update={"fleet": scenario_of(fleet=(group,)).fleet})
+    rows = played(plan)[0].requests.to_pandas()
+    sent = rows[rows.transmission.notna()]
+    assert len(sent) > 50
+    assert (sent.groupby(["client_id", "transmission"]).reached_at_s.nunique() <= 1).all()
 
 
 @pytest.mark.parametrize("when_down", ["silent", "queue"])

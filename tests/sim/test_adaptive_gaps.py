@@ -245,7 +245,7 @@ def test_each_gap_follows_from_the_answers_that_became_known_by_the_version_that
 def test_the_work_that_counts_is_that_of_the_attempt_that_was_done_first():
     """Of three attempts of a request the second is done first, the third is never taken up."""
     rows = {name: np.zeros(1) for name in ("client", "propensity", "outcome", "completed_at", "decided")}
-    rows |= {"request_id": np.array([4]), "sample": np.array([0])}
+    rows |= {"request_id": np.array([4]), "sample": np.array([0]), "server_version": np.array([0])}
     sends = {
         "row": np.zeros(3, dtype=np.int64),
         "attempt": np.array([1, 2, 3]),
