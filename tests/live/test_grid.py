@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.fidelity import PAGE, goals, rows_of, table
-from benchmarks.fidelity_grids import COMPUTED, MODEL_PERIOD, PERIOD, SLEPT, Grid
+from benchmarks.fidelity_grids import COMPUTED, GRIDS, MODEL_PERIOD, PERIOD, SLEPT, Grid
 from sim.scenario import read
 
 
-@pytest.mark.parametrize("grid", [SLEPT])
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=list(GRIDS))
 def test_the_page_s_table_follows_from_the_committed_rows(grid: Grid):
     rows = pd.read_parquet(rows_of(grid))
     assert f"{table(rows)}\n{goals(rows)}" in PAGE.read_text()
