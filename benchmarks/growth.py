@@ -1,7 +1,7 @@
 """What a run costs from its first arrival to its last file, in time by stage and in memory of this process.
 `benchmarks.event_loop` starts it for two lengths and worlds.
 
-`python -m benchmarks.growth [--requests N] [--world mm4|batching_outage_retries] [--path simpy|compiled]`
+`python -m benchmarks.growth [--requests N] [--world mm4|batching_outage_retries|one_option|many_options] [--path simpy|compiled]`
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from worlds import made_up
 
 from benchmarks.peers import in_memory
 from benchmarks.stages import timed
-from benchmarks.workloads import Drawn, busy, mm4
+from benchmarks.workloads import Drawn, busy, many_options, mm4, one_option
 from sim.scenario.schema.document import Engine
 from sim.simulation import simulate
 from sim.world.world import World
 
-WORLDS = {"mm4": mm4, "batching_outage_retries": busy}
+WORLDS = {
+    "mm4": mm4,
+    "batching_outage_retries": busy,
+    "one_option": one_option,
+    "many_options": many_options,
+}
 
 
 def measure(requests: int, world: str, path: str) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def test_the_event_loops_benchmark_ends_in_one_object_with_all_peers():
     }
     assert set(results) == {*peers, "prices", "options", "end_to_end", "ten_times_longer"}
     assert set(results["options"]["per_s"]) == {"one_option", "many_options"}
+    assert set(results["options"]["whole_us_per_request"]) == {"one_option", "many_options"}
     assert set(results["prices"]["per_s"]) == set(results["prices"]["us_more_than_a_threshold"])
     ours = {"ours", "compiled", "compiled_loop"}
     for name, expected in peers.items():
