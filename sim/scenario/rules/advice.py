@@ -9,6 +9,7 @@ from math import inf
 from sim.registry.budgets import TokenBucket
 from sim.registry.shapes import FlashCrowd
 from sim.scenario.rules.estimates import estimate, fastest_answer_s, most_sent
+from sim.scenario.rules.rates import mean_rate_hz
 from sim.scenario.rules.servers import stations
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Finding
@@ -20,6 +21,7 @@ def advice(scenario: Scenario) -> Iterator[Finding]:
     yield from _studies_count_classes_alike(scenario)
     if scenario.horizon_s > 0:
         yield from _answers_can_come_in_time(scenario)
+        yield from _batches_of_devices_fill_in_time(scenario)
         yield from _crowds_come_before_the_horizon(scenario)
         yield from _servers_can_keep_up(scenario)
     yield from _a_full_server_orders_more(scenario)
@@ -69,6 +71,26 @@ def _answers_can_come_in_time(scenario: Scenario) -> Iterator[Finding]:
                 f"a client waits {waits_s:.3g} s after the decision: few or none will be in time"
             )
             yield Finding(("fleet", index, key), sentence)
+
+
+def _batches_of_devices_fill_in_time(scenario: Scenario) -> Iterator[Finding]:
+    """Whoever collects for longer than its requests may wait sends most of them in vain. Closed loops send
+    what they have once they have asked everything."""
+    for index, group in enumerate(scenario.fleet):
+        batch, process = group.device.batch, group.arrivals.process
+        rate_hz = mean_rate_hz(scenario, index) if process.is_open else inf
+        if batch is None or group.deadline_s is None or not rate_hz or most_sent(group) == 0:
+            continue
+        share = most_sent(group) if batch.of == "sends" else 1.0
+        fills_s = (batch.size - 1) / (rate_hz * share)
+        waits_s = min(fills_s, inf if batch.wait_s is None else batch.wait_s)
+        left_s = group.deadline_s - group.device.inference_s - fastest_answer_s(scenario, group)
+        if waits_s / 2 > left_s > 0:
+            sentence = (
+                f"a batch of {batch.size} takes {fills_s:.3g} s to fill on average, and its requests have "
+                f"{left_s:.3g} s for that: few will be in time"
+            )
+            yield Finding(("fleet", index, "device", "batch"), sentence)
 
 
 def _crowds_come_before_the_horizon(scenario: Scenario) -> Iterator[Finding]:

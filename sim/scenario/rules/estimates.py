@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
     """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
     minute, were every request sent that the policy may send, each once, and shared by all servers; of as many
     replicas as autoscaling may give where it is_scaled, and without what brings models in where one swaps.
-    bytes: in memory at the peak. written: on the disk, in so many files. wall_s: without the training of
+    is_closed: closed loops are counted as if they were answered at once. bytes: in memory at the peak. written: on the disk, in so many files. wall_s: without the training of
     models."""
 
     requests: float
@@ -40,28 +40,32 @@ class Estimate(NamedTuple):
     wall_s: float
     is_scaled: bool = False
     swaps: bool = False
+    is_closed: bool = False
 
 
 def estimate(scenario: Scenario) -> Estimate:
     """Of a scenario that has passed its checks. Raises BadFile for a file that has changed since."""
     fleet, horizon_s = scenario.fleet, scenario.horizon_s
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
-    a_request_s = mean_work(scenario) / sum(map(served_hz, scenario.stations))
+    while_training = (_training_share(scenario), 1.0)
     mean, busiest = (
         sum(group.clients * rate(scenario, place) * _most_work(group) for place, group in enumerate(fleet))
-        for rate in (mean_rate_hz, busiest_rate_hz)
+        * mean_work(scenario)
+        / sum(served_hz(one) / _longer(scenario, n, share) for n, one in enumerate(scenario.stations))
+        for rate, share in zip((mean_rate_hz, busiest_rate_hz), while_training, strict=True)
     )
     parts = max(1, ceil(requests / PART_REQUESTS), ceil(horizon_s / PART_S))
     return Estimate(
         requests,
-        mean * a_request_s,
-        busiest * a_request_s,
+        mean,
+        busiest,
         memory_bytes(scenario),
         2 * parts + OTHER_FILES,
         requests * REQUEST_BYTES + horizon_s * SECOND_BYTES + OTHER_BYTES,
         requests * REQUEST_S + REPORT_S,
         any(server.autoscaling is not None for server in scenario.stations),
         any(server.load_s is not None for server in scenario.stations),
+        not all(group.arrivals.process.is_open for group in fleet),
     )
 
 
@@ -70,7 +74,8 @@ def in_words(found: Estimate) -> str:
     busiest = f", {found.busiest:.2g} at the busiest" if found.busiest > 1.1 * found.offered else ""
     scaled = ", scaled out in full" if found.is_scaled else ""
     loads = ", without models that come in" if found.swaps else ""
-    load = f"an offered load of at most {found.offered:.2g}{busiest}{scaled}{loads}"
+    closed = ", were closed loops answered at once" if found.is_closed else ""
+    load = f"an offered load of at most {found.offered:.2g}{busiest}{scaled}{loads}{closed}"
     return (
         f"expected: {found.requests:,.0f} requests; {load}; "
         f"{found.bytes / 2**30:.1f} GiB of memory; {found.files} files of {found.written / 2**20:,.0f} MiB; "
@@ -90,6 +95,22 @@ def _most_work(group: Group) -> float:
     """Of the requests that it sends at most, in those that take as long as servers say."""
     of_options = max((one.work for one in group.options or ()), default=1.0)
     return most_sent(group) * group.service_factor * of_options
+
+
+def _training_share(scenario: Scenario) -> float:
+    """The share of time in which rounds of training take capacity, if none is skipped or lost."""
+    online = scenario.training.online
+    return 0.0 if online is None else min(1.0, online.steps * online.step_s / online.shortest_s)
+
+
+def _longer(scenario: Scenario, place: int, share: float) -> float:
+    """How many times as long a server's batches take on average, of which this share starts in a round."""
+    online = scenario.training.online
+    if online is None or not any(
+        online.models is None or name in online.models for name in scenario.models_of(place)
+    ):
+        return 1.0
+    return 1 + share * (1 / (1 - online.capacity_share) - 1)
 
 
 def served_hz(server: Station) -> float:

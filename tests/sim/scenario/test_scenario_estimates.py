@@ -56,6 +56,26 @@ def test_the_load_of_a_scaled_server_says_of_how_many_replicas_it_is():
     assert "an offered load of at most 0.3, scaled out in full; " in found
 
 
+def test_rounds_that_take_capacity_take_it_from_the_load():
+    """Half of the time, one in five seconds of ten, batches take twice as long: 1.5 times on average."""
+    group = group_of(clients=10, arrivals={"process": {"kind": "poisson", "rate_hz": 0.5}}, policy=ALWAYS)
+    online = {"every_s": 10.0, "steps": 50, "step_s": 0.1, "rejector_steps": 1, "rejector_step_s": 0.1}
+    scenario = scenario_of(
+        horizon_s=600.0, fleet=(group,), server={"service": {"kind": "per_batch", "time": 0.1}}
+    )
+    document = scenario.model_dump() | {"training": {"online": online | {"capacity_share": 0.5}}}
+    found = estimate(Scenario.model_validate(document))
+    assert (found.offered, found.busiest) == pytest.approx((0.75, 1.0))
+    assert estimate(scenario).offered == pytest.approx(0.5)
+
+
+def test_a_closed_loop_says_that_its_load_is_one_of_answers_at_once():
+    group = group_of(clients=3, arrivals={"process": {"kind": "closed_loop", "think": 0.1}}, policy=ALWAYS)
+    server = {"service": {"kind": "per_batch", "time": 0.1}}
+    found = in_words(estimate(scenario_of(fleet=(group,), server=server)))
+    assert "at most 3, were closed loops answered at once; " in found
+
+
 def of(key: str, scenario: Scenario) -> list[str]:
     return [finding.sentence for finding in advice(scenario) if finding.path[-1] == key]
 
@@ -72,6 +92,19 @@ def test_a_deadline_that_no_answer_can_keep_is_told(parts, service):
     (sentence,) = of("deadline_s", scenario_of(fleet=(group_of(**parts),), server={"service": service}))
     assert sentence.endswith("few or none will be in time")
     assert of("deadline_s", scenario_of(fleet=(group_of(deadline_s=5.0),), server=QUICK)) == []
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [({"size": 5}, 1), ({"size": 2}, 0), ({"size": 5, "wait_s": 1.0}, 0), ({"size": 3, "of": "sends"}, 0)],
+)
+def test_a_batch_that_fills_too_late_is_told(batch, told):
+    """One request in two seconds, so five are there after eight, four seconds in the middle; three are left."""
+    arrivals = {"process": {"kind": "poisson", "rate_hz": 0.5}}
+    parts = {"deadline_s": 3.01, "arrivals": arrivals, "policy": ALWAYS, "device": {"batch": batch}}
+    found = of("batch", scenario_of(fleet=(group_of(**parts),), server=QUICK))
+    assert len(found) == told
+    assert all("a batch of 5 takes 8 s to fill on average" in one for one in found)
 
 
 def test_what_never_comes_and_what_is_too_much_is_told():
