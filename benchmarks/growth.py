@@ -1,7 +1,7 @@
 """What a run costs from its first arrival to its last file, in time by stage and in memory of this process.
 `benchmarks.event_loop` starts it for two lengths and worlds.
 
-`python -m benchmarks.growth [--requests N] [--world mm4|batching_outage_retries|one_option|many_options] [--path simpy|compiled]`
+`python -m benchmarks.growth [--requests N] [--world NAME] [--path simpy|compiled]`
 """
 
 from __future__ import annotations

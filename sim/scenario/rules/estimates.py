@@ -28,8 +28,8 @@ class Estimate(NamedTuple):
     """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
     minute, were every request sent that the policy may send, each once, and shared by all servers; of as many
     replicas as autoscaling may give where it is_scaled, and without what brings models in where one swaps.
-    is_closed: closed loops are counted as if they were answered at once. bytes: in memory at the peak. written: on the disk, in so many files. wall_s: without the training of
-    models."""
+    is_closed: closed loops are counted as if they were answered at once. bytes: in memory at the peak.
+    written: on the disk, in so many files. wall_s: without the training of models."""
 
     requests: float
     offered: float

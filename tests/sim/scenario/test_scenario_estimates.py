@@ -99,7 +99,7 @@ def test_a_deadline_that_no_answer_can_keep_is_told(parts, service):
     [({"size": 5}, 1), ({"size": 2}, 0), ({"size": 5, "wait_s": 1.0}, 0), ({"size": 3, "of": "sends"}, 0)],
 )
 def test_a_batch_that_fills_too_late_is_told(batch, told):
-    """One request in two seconds, so five are there after eight, four seconds in the middle; three are left."""
+    """One request in two seconds: five are there after eight, four in the middle; three are left."""
     arrivals = {"process": {"kind": "poisson", "rate_hz": 0.5}}
     parts = {"deadline_s": 3.01, "arrivals": arrivals, "policy": ALWAYS, "device": {"batch": batch}}
     found = of("batch", scenario_of(fleet=(group_of(**parts),), server=QUICK))
