@@ -23,6 +23,7 @@ FILES = {
     "trace.csv": "time,client\n" + "".join(f"{0.25 * (n // 2)},{n % 2}\n" for n in range(80)),
     "seconds.csv": "seconds\n0.1\n0.4\n0.05\n",
     "outages.csv": "from_s,until_s\n3,8\n20,21.5\n",
+    "moves.csv": "client,time,cell\n0,0,b\n0,2,c\n0,8,a\n",
     "cell.trace": "".join(f"{7 * n}\n" for n in range(1, 400)),
     "partitions.json": "[[" + ", ".join(map(str, range(90))) + "]]",
 }
@@ -186,9 +187,8 @@ class Drawing(Draws):
 
     def moves(self) -> Table:
         drawn = {"stays": self.one_of(1.0, 4.0), "next": self.one_of(None, {"a": {"b": 1.0}})}
-        return {"cells": CELLS} | (
-            drawn if self.chance(0.7) else {"at": [[0.0, "a"], [3.0, "b"], [6.5, "c"]]}
-        )
+        written = self.one_of({"at": [[0.0, "a"], [3.0, "b"], [6.5, "c"]]}, {"file": "moves.csv"})
+        return {"cells": CELLS} | (drawn if self.chance(0.6) else written)
 
     def autoscaling(self) -> Table:
         least = self.number(0, 2)

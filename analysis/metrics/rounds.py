@@ -13,6 +13,7 @@ from analysis.run_folder.traffic import Traffic
 
 FATES = {"made": "model_in_force", "lost": "round_lost", "skipped": "round_skipped"}
 OF_MODEL = "model:"  # before the name of one of several, in the events
+ONE = {"model": "model"}  # the learners where servers have one model
 
 
 def rounds(traffic: Traffic) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def rounds(traffic: Traffic) -> dict[str, Any]:
     if gaps_s.size:
         found |= {"gap_mean_s": float(gaps_s.mean()), "gap_min_s": float(gaps_s.min())}
         found |= {"gap_max_s": float(gaps_s.max())}
-    if len(targets := learners(run)) > 1:
+    if (targets := learners(run)) != ONE:
         found["by_model"] = {
             name: _fates(run.events[run.events["target"] == target]) | {"age_mean_s": mean_age_s(run, target)}
             for name, target in targets.items()
@@ -39,7 +40,7 @@ def learners(run: Run) -> dict[str, str]:
     names = [name for name in run.scenario.get("models") or () if f"{OF_MODEL}{name}" in told]
     online = (run.scenario.get("training") or {}).get("online") or {}
     asked = online.get("models") or names
-    return {name: f"{OF_MODEL}{name}" for name in names if name in asked} or {"model": "model"}
+    return {name: f"{OF_MODEL}{name}" for name in names if name in asked} or ONE
 
 
 def in_force_s(run: Run, target: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -88,7 +88,11 @@ def test_words_tell_of_each_model(of_rounds: Played) -> None:
 
 def test_one_that_is_named_alone_is_told_alone(tmp_path: Path) -> None:
     path, summary = played("rounds_of_servers", tmp_path / "run", ("training.online.models=[small]",))
-    assert summary["rounds"] == {"made": 11, "lost": 0, "skipped": 0}
+    fates = {"made": 11, "lost": 0, "skipped": 0}
+    assert {name: summary["rounds"][name] for name in fates} == fates
+    assert list(summary["rounds"]["by_model"]) == ["small"]
+    (told,) = [part for part in sentences(summary) if "rounds of training" in part]
+    assert "Of 11 rounds of training during the run 11 made a new version of small; its version" in told
     run = analysis.load_run(path)
     assert list(learners(run)) == ["small"]
     assert mean_age_s(run, "model:small") == pytest.approx((22 + 10 * 50 + 32) / 110)
