@@ -140,8 +140,7 @@ class Reference:
         self.options, self.cells = World(scenario).options, World(scenario).cells.in_force
         self.links = Links(World(scenario).outage_times)
         self.requests: list[Request] = []
-        choices = len(scenario.stations), len(scenario.server_models), *map(len, self.options)
-        several = max(choices) > 1
+        several = max(len(scenario.stations), len(scenario.server_models)) > 1
         school = Together if scenario.federation else Schools if several else School
         self.school = school(self.env, scenario, learned, self.requests, learner)
         self.servers = [

@@ -323,6 +323,19 @@ def test_the_reference_tells_the_same_story(delay_s, service_s):
     assert differences(sends, told_sends) == []
 
 
+def test_the_reference_tells_the_same_of_two_ways_to_the_one_server():
+    document = story(0.05, ((50.0, 70.0),), 120.0).model_dump()
+    ways = [{"option": name, "server": "server", "c_e": c_e} for name, c_e in (("near", 0.1), ("far", 0.3))]
+    fleet = tuple(group | {"options": tuple(ways)} for group in document["fleet"])
+    scenario = Scenario.model_validate(document | {"fleet": fleet})
+    learned, arrivals = learned_for(scenario), asking(scenario)
+    ours, sends = product(scenario, learned, arrivals, 60.0, Circling(scenario, learned))
+    told, told_sends = reference(scenario, learned, arrivals, 60.0, Circling(scenario, learned))
+    assert set(ours["option"]) == {0, 1}
+    assert differences(ours, told) == []
+    assert differences(sends, told_sends) == []
+
+
 def test_events_tell_the_gaps():
     told = Told(scenario := story())
     rows = events(World(scenario), [[]], told.schedule)
