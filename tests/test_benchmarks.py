@@ -193,10 +193,10 @@ def test_what_is_brought_is_timed_beside_what_does_without(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # the last world may be a long one
 def test_a_soak_breaks_no_promise(tmp_path):
-    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--worlds", "31", "--whole", "31")
+    found = last_object(tmp_path, "benchmarks.soak", "--seed", "1", "--minutes", "3", "--whole", "500")
     assert found["broken"] == 0
     assert min(found["played"], found["refused"]) > 2
-    assert found["whole"] == 1  # the first
+    assert found["whole"] >= 1  # the first
 
 
 @pytest.mark.slow
