@@ -43,6 +43,7 @@ FILES = (
     "network",
     "price_stories",
     "room",
+    "learning",
 )
 
 

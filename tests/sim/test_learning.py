@@ -355,6 +355,38 @@ def test_a_decision_that_waits_for_the_device_is_by_the_rejector_of_then(path, o
         assert differences(requests, story.requests) == []
 
 
+class Shuffling(Counting):
+    """The same, but each version puts the samples in another order, in levels, fewer above 0."""
+
+    def __init__(self, learned: Learned, levels: int) -> None:
+        super().__init__(learned)
+        self.levels = levels
+
+    def train_round(self, training_round: TrainingRound) -> Update:
+        update, version = super().train_round(training_round), training_round.version
+        order = np.arange(self.n) * (2 * version + 1) % self.levels - self.levels // 4 * version
+        score = tuple(np.broadcast_to(order, shape).astype(np.float32) for shape in self.shapes)
+        return replace(update, score=score)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gap_s", "levels"), [("bounded_rate", 0.1, 3), ("bounded_rate_thinned", 0.3, 97)]
+)
+def test_what_a_price_makes_of_a_score_is_by_the_rejector_of_then(kind, gap_s, levels):
+    """As above, under prices for which a score counts by where it stands among those of its rejector; many
+    are alike, so that it is spread, or as many of them are above 0 as each version has it."""
+    part = ({"option": "o", "server": "server", "device_s": 0.5},)
+    policy = {"score": "l2h", "price": {"kind": kind, "rate": 0.4}}
+    scenario = scenario_of(group={"options": part, "policy": policy}, horizon_s=9.0)
+    learned, written = (
+        made_up(scenario),
+        WrittenArrivals(tuple((n * gap_s, 0) for n in range(1, int(8.2 / gap_s)))),
+    )
+    ours, sends = product(scenario, learned, written, 60.0, Shuffling(learned, levels))
+    told, told_sends = reference(scenario, learned, written, 60.0, Shuffling(learned, levels))
+    assert differences(ours, told) == differences(sends, told_sends) == []
+
+
 # What a training round holds.
 
 
