@@ -1,4 +1,4 @@
-"""A client's session told in plain words, beside `reference_loop`: items that are drafted, verified, taken back.
+"""A client's session told in plain words, beside `reference_loop`: items drafted, verified, taken back.
 
 A block is one request. Items have numbers from 0 on, from the client's first session to its last.
 """

@@ -164,8 +164,9 @@ class State:
     server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`. rows, sends:
     columns as declared above, rows as they came, but those of closed loops behind the others of a window.
     told: what traces say of these requests, see `sim.engine.traces_told`. budgets, admission: accounts, see
-    `sim.world.budgets`. sessions: per client, empty where nobody has any. network: per shared link. batteries: per client. stations: the servers. What lies
-    ahead (messages, timers, retries) follows from these and is not kept.
+    `sim.world.budgets`. sessions: per client, empty where nobody has any. network: per shared link.
+    batteries: per client. stations: the servers. What lies ahead (messages, timers, retries) follows from
+    these and is not kept.
     """
 
     next_k: NDArray[np.int64]

@@ -162,6 +162,29 @@ PRESENCE = pa.schema(
     ]
 )
 
+# Of runs with sessions: a row per item that was shown, or is final, each client's from 0 on.
+ITEMS = pa.schema(
+    [
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("session", pa.int64()),
+        ("item", pa.int64()),
+        ("sample_id", pa.int32()),
+        ("held_out", pa.bool_()),
+        ("label", pa.int16()),
+        ("client_label", pa.int16()),
+        ("server_label", pa.int16()),
+        ("begun_at_s", pa.float64()),  # when its client began to draft it, or sent it without a draft
+        ("shown_at_s", pa.float64()),  # when it first had an answer
+        ("final_at_s", pa.float64()),  # NaN: not before the horizon
+        ("shown_label", pa.int16()),
+        ("final_label", pa.int16()),  # -1: none yet
+        ("drafts", pa.int32()),  # how often it was drafted, and how many of these drafts were taken back
+        ("taken_back", pa.int32()),
+        ("request_id", pa.int64()),  # the block by which it is final; -1: none yet
+    ]
+)
+
 # Of runs under `detail: none`: sums over counted requests that are alike in what is named first. Of graded
 # answers qualities stand for being right; seconds are from arrival to that answer, of those that had one.
 TOTALS = pa.schema(

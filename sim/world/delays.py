@@ -68,8 +68,8 @@ class LinkDelays:
 
 
 class ServiceTimes:
-    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial). most: as
-    many as may be in one at most, items where requests are blocks of some.
+    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial). most:
+    as many as may be in one, items where requests are blocks of some.
 
     mean: seconds that a batch of n takes on average, before the floor that follows.
     A draw that would take less than a microsecond takes one: no batch ends when it starts.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from worlds import (
     WrittenArrivals,
@@ -59,7 +58,6 @@ class Story:
         server: Any = None,
         horizon_s: float = 20.0,
         score: Any = None,
-        agree: Any = None,
         **parts: Any,
     ) -> None:
         fleet = fleet or devices()
@@ -70,10 +68,6 @@ class Story:
             **parts,
         )
         learned, written = made_up(scenario), WrittenArrivals(arrivals)
-        if agree is not None:  # whether client and server answer a sample alike
-            for table in learned.tables.groups:
-                same = np.array([agree(sample) for sample in range(table.client_label.shape[1])])
-                table.client_label[:] = np.where(same, learned.tables.server_label, -2)
         if score is not None:
             for table in learned.tables.groups:
                 table.score[:] = score

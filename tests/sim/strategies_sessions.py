@@ -43,7 +43,7 @@ def session_worlds(draw: st.DrawFn) -> tuple[Scenario, Learned, WrittenArrivals,
 
 
 def agreeing(scenario: Scenario, share: float, seed: int = 0, samples: int = 40) -> Learned:
-    """Tables in which each client's model answers a sample as the server does with a probability of `share`."""
+    """Tables in which clients' models answer a sample as the server does with a probability of `share`."""
     learned, draw = made_up(scenario, samples), np.random.default_rng(seed)
     server = np.atleast_2d(learned.tables.server_label)[0]
     tables = []
@@ -70,6 +70,6 @@ def in_sessions(draw: st.DrawFn, group: dict[str, Any], lattice: bool) -> None:
     group |= {"fallback": "client", "provisional_after_s": None}
     group["traffic"] = group["traffic"] | {"drift": ()}
     group["device"] |= {"inference_j": 0.0, "idle_w": 0.0, "battery": None, "batch": None}
-    if draw(st.booleans()):  # else most of them would be cut off most of the time
+    if draw(st.integers(0, 3)):  # else most of them would be cut off most of the time
         group |= {"breaker": None, "budget": None, "timeout_s": None, "deadline_s": None}
     group["link"] |= {"tx_w": 0.0, "rx_w": 0.0, "over": ()}

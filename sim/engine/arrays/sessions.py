@@ -3,7 +3,7 @@ Items are keyed by client and number, so they are the same whatever becomes of t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ FEWEST = 256  # items of a client that are drawn at once
 
 class Sessions(NamedTuple):
     """Per group items (0: its clients have no sessions), draft, backlog, again_s; per client the state's
-    columns; and what was drawn ahead, `each` items of a client from its `base` on. All empty without sessions.
+    columns; and what was drawn ahead, `each` items of a client from its `base` on. Empty without sessions.
 
     score: of the item, NaN where it is drawn by the request; matches: whether m = e.
     """
@@ -49,7 +49,8 @@ class KeptItems:
     def of(self, parameters: Parameters, learning: Learning, state: State) -> Sessions:
         """The sessions of a run as its state has them, with the next items of every client."""
         last = self._last or _nothing_drawn(parameters, state)
-        self._last = last._replace(**state.sessions)
+        columns: Any = state.sessions
+        self._last = last._replace(**columns)
         draw_items(self._last, parameters, learning)
         return self._last
 
@@ -57,13 +58,14 @@ class KeptItems:
 def _nothing_drawn(parameters: Parameters, state: State) -> Sessions:
     rules = parameters.sessions if parameters.has_sessions else ()
     clients = parameters.clients.size if rules else 0
+    columns: Any = state.sessions
     each = max([FEWEST, *(8 * (rule.draft + 1) for rule in rules if rule)])
     return Sessions(
         items=np.array([rule.items if rule else 0 for rule in rules], dtype=np.int64),
         draft=np.array([rule.draft if rule else 0 for rule in rules], dtype=np.int64),
         backlog=np.array([rule.most_drafts if rule else 0 for rule in rules], dtype=np.int64),
         again_s=np.array([rule.again_s if rule else 0.0 for rule in rules], dtype=np.float64),
-        **state.sessions,
+        **columns,
         each=each,
         base=np.full(clients, -each, dtype=np.int64),  # as if all before the first were used up
         sample=np.zeros(clients * each, dtype=np.int32),

@@ -133,7 +133,8 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
     asked.coin[row] = requests.coin[place]
     if has_sessions(w, client):
         score_block(w, row)
-    if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes or w.constants.batch > 0 or len(w.sessions.items) > 0:
+    is_asked_later = len(w.slow_links.line) > 0 or len(w.sessions.items) > 0 or w.constants.batch > 0
+    if is_asked_later or w.constants.options > 1 or w.constants.computes:
         for one in range(w.constants.ways):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]

@@ -282,10 +282,9 @@ def depart(w: Any, r: Any, now: Any, code: Any, send: Any) -> Any:
     if sends.timeout_at[send] < inf and code != UPLOAD:
         put(w.events, r, sends.timeout_at[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
-    items = items_of(w, row)
-    if longer != 1.0 or code == UPLOAD or items > 1:
+    more_s = (items_of(w, row) - 1) * w.options.transfer_s[option_of(w, send)]
+    if longer != 1.0 or code == UPLOAD or more_s > 0.0:
         drawn = drawn_for(w, send, now)
-        more_s = (items - 1) * w.options.transfer_s[option_of(w, send)]
         sends.reached[send] = now + (w.drawn.uplink_s[drawn, row] + more_s) * longer
         sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):

@@ -28,8 +28,8 @@ from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.pipelines import enter, first_place, free_first_stage, free_place, put_intake
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
-from sim.engine.handlers.switching import switch_model
 from sim.engine.handlers.sessions import items_of
+from sim.engine.handlers.switching import switch_model
 from sim.engine.handlers.work import mean_work
 from sim.engine.linking import handler
 from sim.policy import waiting

@@ -3,6 +3,7 @@ A block is a request of a closed loop; `arriving` begins it, `clients` asks what
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
 from sim.engine.events import LOCAL, REMOTE
@@ -30,7 +31,7 @@ def begin_block(w: Any, row: Any, client: Any) -> Any:
 def score_block(w: Any, row: Any) -> Any:
     """The score of a block is that of its first item."""
     score = w.sessions.score[place_of_item(w, w.rows.client[row])]
-    if score == score:  # else it is drawn by the request
+    if not isnan(score):  # else it is drawn by the request
         w.rows.score[row] = score
 
 
@@ -60,13 +61,13 @@ def items_of(w: Any, row: Any) -> Any:
 
 @handler
 def end_block(w: Any, row: Any, outcome: Any) -> Any:
-    """A client has the last word on a block. Answered: its items are final up to the first on which client and
-    server differ, that one included, and what was drafted behind it is taken back. Kept: all drafts are final.
-    Else they wait, and the client goes on alone. A request that is no block changes nothing."""
+    """A client has the last word on a block. Answered: its items are final up to the first on which client
+    and server differ, that one included, and what was drafted behind it is taken back. Kept: all drafts are
+    final. Else they wait, and the client goes on alone. A request that is no block changes nothing."""
     if w.rows.first_item[row] < 0:
         return
     sessions, client = w.sessions, w.rows.client[row]
-    sessions.is_alone[client] = outcome != REMOTE and outcome != LOCAL
+    sessions.is_alone[client] = outcome not in (REMOTE, LOCAL)
     if outcome == LOCAL:
         sessions.final[client] = sessions.drafted[client]
     if outcome == REMOTE:
@@ -80,8 +81,8 @@ def end_block(w: Any, row: Any, outcome: Any) -> Any:
 
 @handler
 def pause_s(w: Any, client: Any, think_s: Any) -> Any:
-    """How long a client waits before its next block: for a thought, where a session is over; a while, where it
-    is cut off and may draft no more; else not at all. One without sessions thinks."""
+    """How long a client waits before its next block: for a thought, where a session is over; a while, where
+    it is cut off and may draft no more; else not at all. One without sessions thinks."""
     if not has_sessions(w, client):
         return think_s
     sessions, group = w.sessions, w.clients.group[client]

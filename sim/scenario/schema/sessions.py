@@ -15,7 +15,7 @@ class Session(Part):
     server's answer there."""
 
     items: Annotated[int, Field(ge=1, le=100_000)]
-    """Items of a session; after the last is final its client thinks, as `closed_loop` says, and begins anew."""
+    """Items of a session; once all are final its client thinks, as `closed_loop` says, and begins anew."""
     draft: Annotated[int, Field(ge=0, le=100)] = 4
     """Items that a client drafts before it sends a block; 0: the server is asked for each item."""
     backlog: Annotated[int, Field(ge=0, le=100_000)] | None = None
