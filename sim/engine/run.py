@@ -94,7 +94,7 @@ class Run:
         self._state = at_start(world)
         self.path = path or chosen(world.scenario)
         self._clock = self.path.clock(self._parameters)
-        self._verifier, self._sessions = Verifier(world), SessionBook(world.parameters, self._learning)
+        self._verifier, self._sessions = Verifier(world), SessionBook(world, self._learning)
         self._world, self._totals = world, Totals()
         self._windows = windows or WindowsByWork(world)
         self.chunks = 0  # windows that are over

@@ -17,8 +17,8 @@ from sim.results.columns import OUTCOMES
 from sim.results.columns_by_run import ITEMS
 from sim.results.items import labels_of, samples_of
 from sim.scenario.schema.sessions import Session
-from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
+from sim.world.world import World
 
 REMOTE, LOCAL, IN_FLIGHT = (OUTCOMES.index(name) for name in ("remote", "local", "in_flight"))
 BY_NOBODY, BY_CLIENT, BY_SERVER = range(3)
@@ -62,9 +62,10 @@ class Progress:
 class SessionBook:
     """The items of a run's sessions, as blocks end; what it depends on is kept with checkpoints."""
 
-    def __init__(self, parameters: Parameters, learning: Learning) -> None:
-        self._parameters, self._learning = parameters, learning
-        self._group = parameters.clients.group
+    def __init__(self, world: World, learning: Learning) -> None:
+        self._parameters, self._learning = world.parameters, learning
+        self._group, parameters = world.population.group, world.parameters
+        self._names = np.array([group.group for group in world.scenario.fleet])
         self._has = np.array([rule is not None for rule in parameters.sessions])
         clients = np.flatnonzero(self._has[self._group]).tolist()
         self.progress = {str(client): Progress() for client in clients}
@@ -176,7 +177,7 @@ class SessionBook:
         axis = self._learning.learned.samples
         by_server = np.array([one[1].by_server for one in found], dtype=bool)
         values = (
-            *(client, self._group[client], session, item),
+            *(client, self._names[self._group[client]], session, item),
             *(axis.sample_id[sample], axis.held_out[sample], axis.label[sample], own, server),
             np.array([one[1].begun for one in found], dtype=np.float64),
             np.array([one[1].shown for one in found], dtype=np.float64),
