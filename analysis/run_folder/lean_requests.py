@@ -270,12 +270,8 @@ def _add_several(run: Run, found: dict[str, Array], several: list[pd.DataFrame])
         raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
     again = np.flatnonzero(found["attempts"] > 1)
     place = np.searchsorted(ids, found["request_id"][again])
-    told = {
-        "service_s": service_s,
-        "wasted_s": wasted_s,
-        "bytes_up": sent * known["items"].to_numpy(),
-        **calls,
-    }
+    sent *= known["items"].to_numpy()
+    told = {"service_s": service_s, "wasted_s": wasted_s, "bytes_up": sent, **calls}
     if not tells_by_cost(run):
         told["charged"] = charged
     if len(run.servers) > 1:

@@ -53,7 +53,8 @@ def _of_group(traffic: Traffic, name: str, group: dict[str, Any]) -> list[Predic
         waits_s = (blocks["started_at_s"] - blocks["reached_at_s"]).to_numpy()[fresh].mean()
         lasts_s = (blocks["answered_at_s"] - blocks["arrived_at_s"]).to_numpy()[fresh]
         speed_hz = float(expected[fresh].mean() / (takes_s + waits_s))
-        found.append(Prediction("items a second", name, "1/s", speed_hz, _rate_of(brought[fresh], lasts_s)))
+        simulated, rounding = _rate_of(brought[fresh], lasts_s), 1e-9 * speed_hz
+        found.append(Prediction("items a second", name, "1/s", speed_hz, simulated, margin=rounding))
     return found
 
 
