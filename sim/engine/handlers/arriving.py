@@ -12,7 +12,7 @@ from sim.engine.handlers.energy import begins
 from sim.engine.handlers.lookups import version_at, way_of
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.server import place, rank, rank_of
-from sim.engine.handlers.sessions import begin_block, has_sessions, score_block
+from sim.engine.handlers.sessions import begin_block, device_answers, has_sessions, score_block
 from sim.engine.linking import handler
 from sim.policy.waiting import timer_of
 from sim.world.population import CLIENT_SHIFT
@@ -34,7 +34,7 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
         if w.groups.is_closed[group]:
             think(w, r, now, client)
         return NOTHING
-    inference_s = w.groups.inference_s[group] * (w.rows.drafts[row] if has_sessions(w, client) else 1)
+    inference_s = w.groups.inference_s[group] * device_answers(w, row)
     decided = max(w.clients.device_free[client], now) + inference_s
     w.rows.decided[row] = w.clients.device_free[client] = decided
     if decided >= w.constants.end:  # decided when the clock goes on

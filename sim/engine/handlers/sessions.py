@@ -48,6 +48,12 @@ def next_drafts(w: Any, client: Any) -> Any:
 
 
 @handler
+def device_answers(w: Any, row: Any) -> Any:
+    """How many items a device answers for a request: of a block its drafts."""
+    return whole_number(1 if w.rows.first_item[row] < 0 else w.rows.drafts[row])
+
+
+@handler
 def items_of(w: Any, row: Any) -> Any:
     """How many items a server answers of a request: of a block one more than its client drafts for one, but
     none beyond the session."""

@@ -48,7 +48,10 @@ def estimate(scenario: Scenario) -> Estimate:
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
     a_request_s = mean_work(scenario) / sum(map(served_hz, scenario.stations))
     mean, busiest = (
-        sum(group.clients * rate(scenario, place) * _most_work(group) for place, group in enumerate(fleet))
+        sum(
+            group.clients * rate(scenario, place) * _most_work(group) * _block_work(scenario, group)
+            for place, group in enumerate(fleet)
+        )
         for rate in (mean_rate_hz, busiest_rate_hz)
     )
     parts = max(1, ceil(requests / PART_REQUESTS), ceil(horizon_s / PART_S))
@@ -90,6 +93,12 @@ def _most_work(group: Group) -> float:
     """Of the requests that it sends at most, in those that take as long as servers say."""
     of_options = max((one.work for one in group.options or ()), default=1.0)
     return most_sent(group) * group.service_factor * of_options
+
+
+def _block_work(scenario: Scenario, group: Group) -> float:
+    """How many times as long as one item a block of a session takes its server, at most; 1 for any other."""
+    items = group.session.draft + 1 if group.session else 1
+    return max(one.service.scale_s(items) / one.service.scale_s(1) for one in scenario.stations)
 
 
 def served_hz(server: Station) -> float:
