@@ -37,9 +37,9 @@ def played(
     broken_off: int | None = None,
     arrivals: ArrivalSource | None = None,
 ) -> list[Any]:
-    """What a run in memory gives: requests, attempts, seconds, beside them those of servers and links and the
-    accounts of energy, and the sums that `detail: none` keeps; broken_off: after which window it is kept, and
-    goes on in another `Run`. arrivals: in place of the scenario's own."""
+    """What a run in memory gives: requests, attempts, seconds, beside them those of servers and links, items
+    and accounts of energy, and the sums that `detail: none` keeps; broken_off: after which window it is kept,
+    and goes on in another `Run`. arrivals: in place of the scenario's own."""
 
     def begun() -> Run:
         world = World(scenario)
@@ -70,6 +70,10 @@ def played(
     for table in ("of_servers", "of_links"):
         for name in getattr(parts[0], table) or ():
             seconds[f"{table}.{name}"] = np.concatenate([getattr(part, table)[name] for part in parts])
+    if parts[0].items is not None:
+        items = {name: np.concatenate([part.items[name] for part in parts]) for name in parts[0].items}
+        order = np.lexsort((items["item"], items["client_id"]))
+        seconds |= {f"items.{name}": column[order] for name, column in items.items()}
     seconds |= {f"energy.{name}": np.asarray(column) for name, column in (run.energy() or {}).items()}
     return [*tables, seconds, *run.totals().values()]
 

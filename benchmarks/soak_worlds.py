@@ -160,7 +160,22 @@ class Drawing(Draws):
         found = self.part("Group")
         if self.chance(0.8) and "retry" in found:
             found.setdefault("timeout_s", self.one_of(0.7, 2.0))
-        return found
+        return self.in_sessions(found) if self.chance(0.15) else found
+
+    def in_sessions(self, group: Table) -> Table:
+        """A group whose requests are blocks, without what is refused beside these."""
+        gamma = self.number(0, 4)
+        rule = {"items": self.number(1, 20), "draft": gamma, "again_s": self.one_of(0.3, 2.0)}
+        rule |= {"backlog": gamma + self.number(0, 9)} if self.chance(0.6) else {}
+        device = {"inference_s": self.one_of(0.0, 0.05, 0.3)}
+        kind = self.word("always_local", "always_remote", "always_remote") if gamma else "always_remote"
+        price = {"score": self.word("random", "plug_in"), "price": {"kind": kind}}
+        others = ("options", "hedge", "presence", "moves", "fallback", "provisional_after_s", "traffic")
+        kept = {key: value for key, value in group.items() if key not in (*others, "link")}
+        link = {"latency": self.one_of(0.0, 0.1), "payload_bytes": 500}
+        link |= {"bandwidth_bps": self.one_of(None, 1e5)}
+        loop = {"process": {"kind": "closed_loop", "think": self.one_of(0.5, 3.0)}}
+        return kept | {"session": rule, "device": device, "policy": price, "link": link, "arrivals": loop}
 
     def name_of_group(self) -> str:
         self.named += 1
@@ -272,6 +287,7 @@ OWN: dict[tuple[str, str], Callable[[Drawing], Any]] = {
     ("Link", "payload_bytes"): lambda one: one.number(0, 9999),
     ("Link", "over"): lambda one: one.some(one.links),
     ("Group", "group"): Drawing.name_of_group,
+    ("Group", "session"): _omitted,
     ("Group", "homes"): lambda one: [f"o{one.number(1, 3)}" for _ in range(one.number(1, 8))],
     ("Group", "clients"): lambda one: one.number(1, 8),
     ("Group", "policy"): Drawing.policy,

@@ -41,6 +41,7 @@ def require_playable(plan: Scenario, asks_model: bool = False) -> None:
             "'deadline_feasible'",
             "use none or token_bucket",
         ),
+        (any(one.session for one in plan.fleet), "session", "a block of several items", "set it to null"),
         (plan.horizon_s <= 0, "horizon_s", "a run of no time", "give it some"),
     ]
     for is_so, place, what, way in wrong:

@@ -13,9 +13,9 @@ from sim.engine.choice import EnginePath
 from sim.engine.run import Chunk, Run
 from sim.messages import Learned
 from sim.ports import OnlineLearner
-from sim.results.checkpoints import LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
+from sim.results.checkpoints import ITEMS_PIECES, LINKS_PIECES, SERVERS_PIECES, TIMELINE_PIECES, Checkpoints
 from sim.results.columns import EVENTS, OUTAGES, TIMELINE
-from sim.results.columns_by_run import ENERGY, LINKS, PRESENCE, SERVERS
+from sim.results.columns_by_run import ENERGY, ITEMS, LINKS, PRESENCE, SERVERS
 from sim.results.events import events
 from sim.results.packing import fill
 from sim.results.resuming import tidy
@@ -87,6 +87,7 @@ def simulate(
     run = Run(world, learned, source, learner, path, windows)
     timeline = StreamedTable(folder / "timeline.parquet", TIMELINE, folder / TIMELINE_PIECES)
     links = StreamedTable(folder / "links.parquet", LINKS, folder / LINKS_PIECES)
+    items = StreamedTable(folder / "items.parquet", ITEMS, folder / ITEMS_PIECES)
     servers = StreamedTable(folder / "servers.parquet", SERVERS, folder / SERVERS_PIECES)
     if since:
         run.restore(since)
@@ -103,6 +104,8 @@ def simulate(
                 tables |= servers.piece(index, chunk.of_servers)
             if chunk.of_links is not None:
                 tables |= links.piece(index, chunk.of_links)
+            if chunk.items is not None:
+                tables |= items.piece(index, chunk.items)
             parts.write(tables)
             done.add(chunk)
             progress(chunk.end, chunk.arrived)
@@ -118,6 +121,8 @@ def simulate(
         servers.finish(run.chunks)
     if world.scenario.network:
         links.finish(run.chunks)
+    if world.parameters.has_sessions:
+        items.finish(run.chunks)
     _write_last(world, run, done, folder)
     return done
 

@@ -25,6 +25,7 @@ from reference_network import Link as SharedLink
 from reference_prices import Calibration, Client, weighed
 from reference_schools import Schools
 from reference_server import Server, Timeline, alone
+from reference_sessions import Progress
 
 from sim.engine.events import Kind
 from sim.messages import Learned
@@ -90,6 +91,9 @@ class Request:
     decided: float = nan
     work: float = 1.0
     drawn: int = 0  # nanojoules
+    first_item: int = -1  # of a block of a session, which has so many items and drafts so many
+    items: int = 1
+    drafts: int = 0
     server_version_at_decision: int = -1
     copy_version: int = -1
     rejector_version: int = -1
@@ -215,14 +219,29 @@ class Reference:
         """A closed loop: the client thinks, asks once or several times, and waits for the last word before it
         thinks again."""
         at = float(think.first(np.array([client]))[0])
-        at_once = self.group(client).arrivals.process.at_once
+        at_once, session = self.group(client).arrivals.process.at_once, self.group(client).session
+        progress = Progress(session, partial(self.agree, client)) if session else None
         for k in count(0, at_once):
             if at >= self.scenario.horizon_s:
                 return
             asked = [self.request(client << CLIENT_SHIFT | k + i, client, at) for i in range(at_once)]
+            if progress:
+                progress.begin(asked[0])
+                asked[0].sample = self.sample(client << CLIENT_SHIFT | progress.final, client, at)
             yield simpy.AllOf(self.env, [self.env.process(self.life(request)) for request in asked])
             over = max(request.resolved for request in asked)
-            at = over + float(think.before(np.array([client << CLIENT_SHIFT | k + at_once]))[0])
+            pause_s = float(think.before(np.array([client << CLIENT_SHIFT | k + at_once]))[0])
+            if progress:
+                progress.end(asked[0])
+                pause_s = progress.pause_s(pause_s)
+            at = over + pause_s
+
+    def agree(self, client: int, item: int) -> bool:
+        """Whether a client and the server that it asks answer an item alike."""
+        g = self.clients.group[client]
+        sample = self.sample(client << CLIENT_SHIFT | item, client, 0.0)
+        own = self.learned.tables.groups[g].client_label[self.clients.variant[client], sample]
+        return own == np.atleast_2d(self.learned.tables.server_label)[self.options[g][0].model, sample]
 
     def life(self, request: Request) -> Life:
         """From arrival to the client's last word."""
@@ -232,7 +251,8 @@ class Reference:
         if not device.begins(self.env.now, request):
             request.outcome, request.resolved = "no_power", self.env.now
             return
-        device.free_at = max(request.arrived, device.free_at) + group.device.inference_s
+        answers = request.drafts if group.session else 1
+        device.free_at = max(request.arrived, device.free_at) + group.device.inference_s * answers
         yield self.env.at(device.free_at, Kind.DECISION, request.request_id, 0)
         if not device.works(self.env.now, request):
             request.outcome, request.resolved = "no_power", self.env.now
@@ -548,6 +568,7 @@ class Reference:
             first, more = send.request.together[0], len(send.request.together) - 1
             takes = alone(send.delays.latency_up, first.request_id, 1) + self.transfer_s(send)
             takes += more * self.transfer_s(send)
+        takes += (send.request.items - 1) * self.transfer_s(send)
         for up, _ in send.delays.over:
             takes += alone(up, *send.place)
         reaches = left + takes * self.links.factor(client, left)

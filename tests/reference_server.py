@@ -80,7 +80,8 @@ class Server:
     ) -> None:
         self.env, self.scenario, self.rule, self.answer = env, scenario, scenario.stations[place], answer
         self.place, self.group_of = place, population(scenario).group
-        self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch)
+        items = max(group.session.draft + 1 if group.session else 1 for group in scenario.fleet)
+        self.times = ServiceTimes(scenario.seed, self.rule.service, self.rule.max_batch * items)
         self.slow, self.slows = slowness(scenario, place, World(scenario).outage_times), slows
         self.limit = inf if self.rule.queue_limit is None else self.rule.queue_limit
         self.work_of = work  # what the service time of a send is multiplied by
@@ -356,7 +357,8 @@ class Server:
         """Seconds that a batch takes if it starts now."""
         factor = self.times.factor_one(*batch[0].place, batch[0].returns)
         works = [self.work_of(send) for send in batch]
-        time = service_s(self.times, len(batch), factor, sum(works) / len(batch))
+        items = sum(send.request.items for send in batch)
+        time = service_s(self.times, items, factor, sum(works) / len(batch))
         return time * (self.slowed(replica) * self.slows())
 
     def go_on(self, replica: int, run: Run, ends: float) -> Life:

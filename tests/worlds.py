@@ -371,16 +371,18 @@ def reference_with_energy(
     moves = ["cell"] if any(one.moves for one in scenario.fleet) else []
     recall = RECALLED if any(one.fallback == "prototype" for one in scenario.fleet) else []
     together = ["transmission", "held_s"] if any(one.device.batch for one in scenario.fleet) else []
+    blocks = ["first_item", "drafts"] if any(one.session for one in scenario.fleet) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
             | _versions(loop, one)
             | (_recalled(loop, one) if recall else {})
             | ({"cell": loop.cell(one.client, one.arrived) or ""} if moves else {})
+            | ({"first_item": one.first_item, "drafts": one.drafts} if blocks else {})
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold + loads + computed + recall + moves + together,
+        columns=COMPARED + whom + drawn + cold + loads + computed + recall + moves + together + blocks,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(

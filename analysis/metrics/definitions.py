@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.metrics import energy, loads, money, presence, transmissions
+from analysis.metrics import energy, loads, money, presence, sessions, transmissions
 from analysis.metrics.part_definitions import OF_CLASSES, OF_PARTS, OF_ROUNDS
 from analysis.run_folder.parts import OF_WHOM
 
@@ -251,6 +251,7 @@ DEFINITIONS = {
 DEFINITIONS |= OF_PARTS | OF_CLASSES | OF_ROUNDS
 DEFINITIONS |= energy.DEFINITIONS | loads.DEFINITIONS | money.DEFINITIONS | presence.DEFINITIONS
 DEFINITIONS |= transmissions.DEFINITIONS
+DEFINITIONS |= sessions.DEFINITIONS
 DEFINITIONS |= {
     f"intervals.{path}": "Interval in time of this number, and `why` there is none (value, low, high, text)."
     for path in (

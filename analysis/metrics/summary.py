@@ -23,6 +23,7 @@ from analysis.metrics.queues import queues
 from analysis.metrics.reliability import reliability
 from analysis.metrics.rounds import rounds
 from analysis.metrics.run_length import run_length
+from analysis.metrics.sessions import sessions
 from analysis.metrics.study import study
 from analysis.metrics.together import federation, prototypes, warm_start
 from analysis.metrics.transmissions import transmissions
@@ -75,6 +76,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "calls": calls,
     "loads": loads,
     "transmissions": transmissions,
+    "sessions": sessions,
     "money": money,
     "energy": energy,
     "presence": presence,
@@ -102,6 +104,7 @@ WHERE_THERE_ARE_ANY = (
     "calls",
     "loads",
     "transmissions",
+    "sessions",
     "money",
     "energy",
     "presence",

@@ -58,6 +58,9 @@ WITHOUT: dict[str, str] = {
         ("transmissions.*.size_mean", "transmissions.*.held_mean_s"),
         "set by how many requests a batch is of, and by the deferral rate and arrivals, which have intervals",
     ),
+    "sessions.*.items": TOTAL,
+    "sessions.*.*": "of items that follow each other; only other seeds show how another run would go, and "
+    "the law of sessions, where it speaks, has an interval",
     "prototypes.answered": TOTAL,
     **dict.fromkeys(
         (f"prototypes.{name}" for name in ("answered_share", "age_s", "age_max_s")),

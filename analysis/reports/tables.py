@@ -150,6 +150,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
             *_of_each(
                 summary, "transmissions", "requests a transmission", lambda part: number(part["size_mean"], 2)
             ),
+            *_of_each(summary, "sessions", "items a block", lambda part: number(part["items_per_answer"], 2)),
             ("correct in time", f"{rate(summary['goodput']['correct_in_time_hz'])} /s"),
             ("arrivals", f"{rate(summary['goodput']['arrivals_hz'])} /s"),
             *[("offered load", load_of(load["offered"]))] * (load["offered"] is not None),

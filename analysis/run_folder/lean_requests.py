@@ -18,7 +18,7 @@ from analysis.run_folder.files import part_paths, read_table, refuse_gaps
 from analysis.run_folder.filled import Filled
 from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.own_work import has_work_of_traces
-from analysis.run_folder.payloads import bytes_up, narrowest
+from analysis.run_folder.payloads import bytes_up, items_sent, narrowest
 from analysis.run_folder.run import Run
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from analysis.statistics.room import taken
@@ -155,11 +155,12 @@ def _narrow(
     is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
     asked = {"server": server_asked(run, table)} if len(run.servers) > 1 else {}
     service_s = replica_seconds(run, {name: rows[name] for name in SERVED} | asked)
-    sent = bytes_up(run, rows, codes["group"], codes["server_cause"]) * rows["attempts"]
+    items = items_sent(run, rows, codes["group"])
+    sent = bytes_up(run, rows, codes["group"], codes["server_cause"]) * rows["attempts"] * items
     once = rows["attempts"] == 1
     again = rows["attempts"] > 1
     told = {name: rows[name] for name in ("request_id", "attempts", *_used(run))}
-    told |= {"group": codes["group"], "is_remote": is_remote, "is_open": is_open}
+    told |= {"group": codes["group"], "is_remote": is_remote, "is_open": is_open, "items": items}
     several.append(pd.DataFrame(told)[again])
     return {
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
@@ -177,6 +178,7 @@ def _narrow(
         **({"work": rows["work"]} if has_work_of_traces(run) else {}),
         **({columns_by_run.DRAWN.name: rows[columns_by_run.DRAWN.name]} if run.is_metered else {}),
         **({field.name: rows[field.name] for field in columns_by_run.TOGETHER} if run.batches else {}),
+        **({name: rows[name] for name in columns_by_run.BLOCK_NAMES} if run.has_sessions else {}),
         **({AGE: rows[AGE].astype(np.float32)} if run.has_prototypes else {}),
         "charged": charged_attempts(run, rows | asked, codes["server_cause"], is_remote),
         **{
@@ -268,6 +270,7 @@ def _add_several(run: Run, found: dict[str, Array], several: list[pd.DataFrame])
         raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
     again = np.flatnonzero(found["attempts"] > 1)
     place = np.searchsorted(ids, found["request_id"][again])
+    sent *= known["items"].to_numpy()
     told = {"service_s": service_s, "wasted_s": wasted_s, "bytes_up": sent, **calls}
     if not tells_by_cost(run):
         told["charged"] = charged

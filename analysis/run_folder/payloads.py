@@ -32,9 +32,22 @@ def bytes_up(
     return sent
 
 
+def items_sent(run: Run, rows: dict[str, NDArray[Any]], group: NDArray[Any]) -> NDArray[np.int64]:
+    """How many payloads each request has, (n,): a block one more than its client drafts for one, but none
+    beyond its session; any other request one. rows: first_item where some have sessions."""
+    if not run.has_sessions:
+        return np.ones(len(group), dtype=np.int64)
+    rules = [one.get("session") or {"items": 1, "draft": 0} for one in run.groups.values()]
+    first = rows["first_item"]
+    items, draft = (np.array([int(rule[name]) for rule in rules])[group] for name in ("items", "draft"))
+    found: NDArray[np.int64] = np.where(first < 0, 1, np.minimum(draft + 1, items - first % items))
+    return found
+
+
 def narrowest(run: Run) -> type[np.signedinteger[Any]]:
     """The type that holds what all attempts of a request sent, whatever their number."""
-    most = int(_sizes(run).max(initial=0)) * MOST_ATTEMPTS
+    items = max(int((one.get("session") or {"draft": 0})["draft"]) + 1 for one in run.groups.values())
+    most = int(_sizes(run).max(initial=0)) * MOST_ATTEMPTS * items
     return np.int32 if most <= np.iinfo(np.int32).max else np.int64
 
 

@@ -143,6 +143,11 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
         return self._if_there("presence", columns_by_run.PRESENCE)
 
     @cached_property
+    def items(self) -> pd.DataFrame:
+        """What became of each item of a session; no rows where there are none."""
+        return self._if_there("items", columns_by_run.ITEMS)
+
+    @cached_property
     def events(self) -> pd.DataFrame:
         return read_words(self.path / "events.parquet", columns.EVENTS)
 

@@ -57,6 +57,7 @@ class WhatItTells:
             self.has_cells,
             self.swaps,
             self.batches,
+            self.has_sessions,
         )
 
     @property
@@ -111,6 +112,11 @@ class WhatItTells:
     def batches(self) -> bool:
         """Whether some devices send several requests together."""
         return self._has(columns_by_run.TOGETHER[0].name)
+
+    @cached_property
+    def has_sessions(self) -> bool:
+        """Whether requests of some group are blocks of items."""
+        return self._has(columns_by_run.BLOCK[0].name)
 
     @cached_property
     def swaps(self) -> bool:

@@ -19,6 +19,7 @@ from analysis.theory import (
     loading,
     pipelines,
     presence,
+    sessions,
     shared_links,
     sharing,
     staleness,
@@ -45,6 +46,7 @@ LAWS: dict[str, Law] = {
     "loading": loading.LAW,
     "asking": asking.LAW,
     "switching": switching.LAW,
+    "sessions": sessions.LAW,
 }
 
 KNOWN = {"arrivals", "duration", "service", "shape", "outage"}  # families of which our laws know every kind
@@ -89,6 +91,7 @@ def what_there_is(run: Run) -> frozenset[str]:
         "presence": any(group.get("presence") for group in groups),
         "links": bool(run.scenario.get("network")),
         "moves": run.has_cells,
+        "sessions": any(group.get("session") for group in groups),
         "batches": any(_asks_together(group) for group in groups),
     }
     return frozenset(name for name, is_there in has.items() if is_there)

@@ -36,6 +36,7 @@ simulator is for.
 | `churn` | *Clients that come and go* |
 | `unfair` | *Shares of a server that is asked for too much* |
 | `split` | *What asking takes* |
+| `disconnected` | *What a block of drafts brings* |
 | `switchable` | *A server that switches models under overload* |
 
 A new law is a module of `analysis/theory` with a function of the traffic, and a line in `LAWS`.

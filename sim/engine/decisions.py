@@ -60,7 +60,7 @@ def new_rows(
         at + np.array([p.deadline_s for p in parameters.patience])[parameters.clients.group[client]]
     )
     new["server_version"][:], new["outcome"][:], new["completed_at"][:] = -1, IN_FLIGHT, np.nan
-    new["threshold"][:] = np.nan
+    new["threshold"][:], new["first_item"][:] = np.nan, -1
     return new
 
 

@@ -21,6 +21,7 @@ from sim.ports import OnlineLearner
 from sim.results.energy import accounts_at, of_energy
 from sim.results.links import of_links
 from sim.results.packing import fill
+from sim.results.sessions import SessionBook
 from sim.results.table import tabulator
 from sim.results.totals import Totals
 from sim.results.verify import Verifier
@@ -34,10 +35,10 @@ from sim.world.world import World
 class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
-    of_servers: those of each server, where there are several; of_links: of shared links. learning: rows of
-    the table of that name that training in it gave, prototypes likewise. arrived: requests since t = 0.
-    loop_s: wall seconds from arrivals to ended rows. steps: of each server (instant, usable replicas) at its
-    start and wherever they changed.
+    of_servers: those of each server, where there are several; of_links: of shared links. items: rows of the
+    table of that name. learning: likewise, those that training in it gave, and prototypes. arrived: requests
+    since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: of each server (instant, usable
+    replicas) at its start and wherever they changed.
     """
 
     end: float
@@ -51,6 +52,7 @@ class Chunk:
     loop_s: float
     steps: list[list[tuple[float, int]]]
     prototypes: dict[str, list[object]]
+    items: Columns | None = None
 
 
 def chunks(
@@ -92,7 +94,7 @@ class Run:
         self._state = at_start(world)
         self.path = path or chosen(world.scenario)
         self._clock = self.path.clock(self._parameters)
-        self._verifier = Verifier(world)
+        self._verifier, self._sessions = Verifier(world), SessionBook(world, self._learning)
         self._world, self._totals = world, Totals()
         self._windows = windows or WindowsByWork(world)
         self.chunks = 0  # windows that are over
@@ -127,6 +129,7 @@ class Run:
         self._verifier.spent(ended, self._made.charged(ended), open_since)
         self._verifier.drew(ended, open_since)
         self._verifier.called(ended, open_since)
+        items = self._sessions.add(ended, last, horizon_s)
         if self._scenario.detail == "none":
             self._totals.add(columns, self._world)
         self.chunks, self.at_s = self.chunks + 1, end
@@ -136,7 +139,8 @@ class Run:
         links = self._parameters.network.names
         shared = of_links(ended.passages, links, start, end) if links else None
         merged = learning.take_rows_of_prototypes()
-        return Chunk(end, requests, attempts, seconds, apart, shared, rows, arrived, loop_s, steps, merged)
+        told = (rows, arrived, loop_s, steps, merged, items)
+        return Chunk(end, requests, attempts, seconds, apart, shared, *told)
 
     def _by_server(self, at_s: NDArray[np.float64], of_servers: list[Columns]) -> Columns:
         """The rows of `servers`: second after second, server after server."""
@@ -198,6 +202,7 @@ class Run:
             "state": self._state,
             "arrivals": self._source.state(),
             "verifier": self._verifier.kept(),
+            "sessions": self._sessions.kept(),
             "clock": self._clock.kept(),
             "totals": self._totals,
         }
@@ -211,5 +216,6 @@ class Run:
         fill(self._state, loop["state"])
         self._source.restore(loop["arrivals"])
         self._verifier.restore(loop["verifier"])
+        self._sessions.restore(loop["sessions"])
         self._clock.restore(loop["clock"])
         fill(self._totals, loop["totals"])

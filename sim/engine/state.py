@@ -38,6 +38,8 @@ ROW_TYPES: dict[str, str] = {
     "threshold": "f8",  # of the decision; NaN = not decided
     "propensity": "f4",
     "deferred": "?",
+    "first_item": "i8",  # of a block: of its client's items that which is verified first; -1 = it is none
+    "drafts": "i2",  # items that its device drafted for it
     "worth": "i8",  # the options that would do, a bit of each
     "open": "i1",  # attempts whose end its client still awaits
     "computed": "i8",  # the options whose part its device has done, a bit of each
@@ -95,6 +97,10 @@ BREAKER_TYPES = {
     "recent": "i8",
     "heard": "i1",
 }
+
+# Per client that works through sessions: how many of its items are final, and how many it has drafted or had
+# answered, from its first session on; and whether its last block came to nothing.
+SESSION_TYPES = {"final": "i8", "drafted": "i8", "is_alone": "?"}
 
 # What a send looks like before anything has become of it; the rest is known when it is sent.
 NEW_SEND: dict[str, float] = {
@@ -158,8 +164,9 @@ class State:
     server. allowance: what is left of retry tokens, in millionths, see `sim.world.allowances`. rows, sends:
     columns as declared above, rows as they came, but those of closed loops behind the others of a window.
     told: what traces say of these requests, see `sim.engine.traces_told`. budgets, admission: accounts, see
-    `sim.world.budgets`. network: per shared link. batteries: per client. stations: the servers. What lies
-    ahead (messages, timers, retries) follows from these and is not kept.
+    `sim.world.budgets`. sessions: per client, empty where nobody has any. network: per shared link.
+    batteries: per client. stations: the servers. What lies ahead (messages, timers, retries) follows from
+    these and is not kept.
     """
 
     next_k: NDArray[np.int64]
@@ -173,6 +180,7 @@ class State:
     last_started: NDArray[np.float64]
     budgets: Columns
     admission: Columns
+    sessions: Columns
     network: Columns
     batteries: Columns
     rows: Columns
@@ -208,6 +216,7 @@ def at_start(world: World) -> State:
         last_started=np.full(n * sum(fair), -np.inf),
         budgets=full(world.accounts.allotments),
         admission=full(parameters.doors),
+        sessions=empty(SESSION_TYPES, n if parameters.has_sessions else 0),
         network=empty(LINK_TYPES, len(parameters.network.names)),
         batteries=batteries_at_start(world.power, world.population.group),
         rows=empty(ROW_TYPES),

@@ -193,9 +193,14 @@ class ClosedLoop(ArrivalProcess):
         return NobodyBeforehand()
 
     def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
-        """Counted as if the server answered at once, so clients ask at most this often."""
-        n = self.at_once
-        return n / (mean_s(self.think) + n * scenario.fleet[place].device.inference_s)
+        """Counted as if the server answered at once, so clients ask at most this often; blocks of a session
+        as if each came to one item, over the way that they take."""
+        n, group = self.at_once, scenario.fleet[place]
+        if group.session is not None:
+            n, rule = group.session.items, group.session
+            block_s = rule.draft * group.device.inference_s + 2 * mean_s(group.link.latency)
+            return n / (mean_s(self.think) + n * block_s)
+        return n / (mean_s(self.think) + n * group.device.inference_s)
 
     def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
         try:

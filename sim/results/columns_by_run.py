@@ -47,6 +47,11 @@ CELL = pa.field("cell", NAME)
 # send left with, and how long it waited for that from its decision; -1 and NaN: it did not leave so.
 TOGETHER = (pa.field("transmission", pa.int64()), pa.field("held_s", pa.float64()))
 
+# Of runs with sessions, whose requests are blocks: the number among its client's items of the first that the
+# block verifies, -1: it is no block; and how many its device drafted for it.
+BLOCK = (pa.field("first_item", pa.int64()), pa.field("drafts", pa.int16()))
+BLOCK_NAMES = tuple(field.name for field in BLOCK)
+
 # What `requests` lack under `detail: lean`: what ids, `clients` and `samples` tell, and what nothing counts.
 TOLD_ELSEWHERE = ("client_id", "group", "held_out", "label")
 GIVEN_UP = ("threshold", "propensity", "answer_label", "server_version", "copy_version")
@@ -64,6 +69,7 @@ def requests(
     has_cells: bool = False,
     swaps: bool = False,
     batches: bool = False,
+    has_sessions: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
@@ -71,6 +77,7 @@ def requests(
     own = (*own, *((COLD,) if has_calls else ()), *((LOADS,) if swaps else ()))
     own = (*own, *((COMPUTED,) if computes else ()), *(NEAREST if has_prototypes else ()))
     own = (*own, *((CELL,) if has_cells else ()), *(TOGETHER if batches else ()))
+    own = (*own, *(BLOCK if has_sessions else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
@@ -152,6 +159,29 @@ PRESENCE = pa.schema(
         ("group", NAME),
         ("from_s", pa.float64()),
         ("until_s", pa.float64()),  # may lie behind the horizon
+    ]
+)
+
+# Of runs with sessions: a row per item that was shown, or is final, each client's from 0 on.
+ITEMS = pa.schema(
+    [
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("session", pa.int64()),
+        ("item", pa.int64()),
+        ("sample_id", pa.int32()),
+        ("held_out", pa.bool_()),
+        ("label", pa.int16()),
+        ("client_label", pa.int16()),
+        ("server_label", pa.int16()),
+        ("begun_at_s", pa.float64()),  # when its client began to draft it, or sent it without a draft
+        ("shown_at_s", pa.float64()),  # when it first had an answer
+        ("final_at_s", pa.float64()),  # NaN: not before the horizon
+        ("shown_label", pa.int16()),
+        ("final_label", pa.int16()),  # -1: none yet
+        ("drafts", pa.int32()),  # how often it was drafted, and how many of these drafts were taken back
+        ("taken_back", pa.int32()),
+        ("request_id", pa.int64()),  # the block by which it is final; -1: none yet
     ]
 )
 

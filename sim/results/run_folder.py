@@ -39,6 +39,7 @@ ENTRIES = {
     "links.parquet",
     "energy.parquet",
     "presence.parquet",
+    "items.parquet",
     "federation.parquet",
     "prototypes.parquet",
     "events.parquet",

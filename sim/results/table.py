@@ -82,6 +82,7 @@ class Tabulator:
             by_run.CELL.name in columns,
             self.parameters.swaps,
             self.parameters.most_batched > 0,
+            self.parameters.has_sessions,
         )
         return coded_table(columns, by_run.kept(schema, self.detail), self.names)
 
@@ -102,7 +103,7 @@ class Tabulator:
             columns[by_run.OWN_COST.name] = self.whom.sample_c_e[
                 self.whom.models(rows["client"], last), rows["sample"]
             ]
-        columns |= {name: rows[name] for name in self.told}
+        columns |= {name: rows[name] for name in (*self.told, *by_run.BLOCK_NAMES)}
         if len(self.parameters.cells.every) > 1:
             columns[by_run.CELL.name] = self.parameters.cells.told(rows["client"], rows["arrived"])
         if self.has_options:
@@ -274,9 +275,8 @@ class Tabulator:
         self, rows: Columns, group: NDArray[np.int16], answered_at: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """When the client first had an answer: the final one, or a provisional one that was shown before."""
-        shown_at = (
-            np.where(rows["server_version"] >= 0, rows["decided"], np.nan) + self.provisional_after_s[group]
-        )
+        decided = np.where(rows["server_version"] >= 0, rows["decided"], np.nan)
+        shown_at = decided + self.provisional_after_s[group]
         first: NDArray[np.float64] = np.fmin(
             np.where(shown_at < self.horizon_s, shown_at, np.nan), answered_at
         )

@@ -68,15 +68,16 @@ class LinkDelays:
 
 
 class ServiceTimes:
-    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial).
+    """A batch of n takes `scale(n)·factor`, the factor keyed by its head's (request, attempt, trial). most:
+    as many as may be in one, items where requests are blocks of some.
 
     mean: seconds that a batch of n takes on average, before the floor that follows.
     A draw that would take less than a microsecond takes one: no batch ends when it starts.
     """
 
-    def __init__(self, seed: int, service: Service, max_batch: int) -> None:
+    def __init__(self, seed: int, service: Service, most: int) -> None:
         self._draws = Draws(seed, "service")
-        self.scale: list[float] = [service.scale_s(n) for n in range(max_batch + 1)]
+        self.scale: list[float] = [service.scale_s(n) for n in range(most + 1)]
         mean_factor = service.mean_factor()
         self.mean = [scale * mean_factor for scale in self.scale]
         self.constant = service.constant()

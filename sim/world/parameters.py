@@ -17,6 +17,7 @@ from sim.registry.allotments import TOKEN, Allotment
 from sim.registry.choices import CHOICES, Choice
 from sim.scenario import Group
 from sim.scenario.schema.fleet import Batch, Breaker, Policy, Retry
+from sim.scenario.schema.sessions import Session
 from sim.world.allowances import Allowances, allowances
 from sim.world.arrivals.think_times import ThinkTimes
 from sim.world.budgets import NO_ACCOUNT, Accounts
@@ -68,6 +69,7 @@ class Parameters:
     patience: tuple[Patience, ...]
     inference_s: tuple[float, ...]
     batches: tuple[Batch | None, ...]  # per group: of devices that send several requests together
+    sessions: tuple[Session | None, ...]  # per group: of clients whose requests are blocks of items
     stations: tuple[Station, ...]
     options: tuple[tuple[Option, ...], ...]  # per group
     ways: tuple[tuple[Way, ...], ...]  # per group
@@ -129,6 +131,11 @@ class Parameters:
     def most_batched(self) -> int:
         """What leaves a client together at most; 0: nothing does."""
         return max(batch.size if batch else 0 for batch in self.batches)
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether requests of some group are blocks of items."""
+        return any(self.sessions)
 
     @property
     def batch_wait_s(self) -> NDArray[np.float64]:
@@ -211,6 +218,7 @@ def parameters_of(world: World) -> Parameters:
         patience=tuple(_patience(scenario.seed, group) for group in scenario.fleet),
         inference_s=tuple(float(group.device.inference_s) for group in scenario.fleet),
         batches=batches,
+        sessions=tuple(group.session for group in scenario.fleet),
         stations=world.stations,
         options=world.options,
         ways=world.ways,

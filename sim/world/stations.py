@@ -62,11 +62,12 @@ class Station:
 def station(scenario: Scenario, place: int, capacity: Capacity, slowness: Slowness) -> Station:
     """Unfolds the server at a place."""
     server, names = scenario.stations[place], list(scenario.server_models)
+    most_items = max(group.session.draft + 1 if group.session else 1 for group in scenario.fleet)
     return Station(
         name=scenario.station_names[place],
         replicas=server.replicas,
         most_replicas=most_replicas(server),
-        service=ServiceTimes(scenario.seed, server.service, server.max_batch),
+        service=ServiceTimes(scenario.seed, server.service, server.max_batch * most_items),
         capacity=capacity,
         slowness=slowness,
         max_batch=server.max_batch,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from here import called
-from played_runs import OF_TWO, played
+from played_runs import OF_TWO, played, played_agreeing
 from run_folders import write_folder
 
 import analysis
@@ -53,6 +53,12 @@ def of_several(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def of_batching(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same of devices that send several requests together."""
     return made_once(tmp_path_factory, "batching", lambda path: played("batching", path))
+
+
+@pytest.fixture(scope="session")
+def of_sessions(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of clients that work through sessions, and agree with the server on four samples of five."""
+    return made_once(tmp_path_factory, "sessions", lambda path: played_agreeing("sessions", path))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from plain import draw_plainly
 from worlds import MadeUpLearner, made_up
@@ -29,6 +30,15 @@ OF_TWO = {  # models that began with what clients together say, as the table `wa
     "kl": [0.125, 0.0625],
     "agreement": [0.875, 0.9375],
 }
+
+
+def played_agreeing(name: str, path: Path) -> tuple[Path, dict[str, Any]]:
+    """The same, where clients answer four samples of five as the server does."""
+    tables = made_up(read(Path(__file__).parent / f"{name}.yaml"), samples=120).tables
+    server, differ = tables.server_label, np.arange(120) % 5 == 0
+    own = np.where(differ, (server + 1) % 10, server).astype(np.int16)
+    groups = tuple(replace(table, client_label=own[None]) for table in tables.groups)
+    return played(name, path, tables=replace(tables, groups=groups))
 
 
 def played(name: str, path: Path, changes: tuple[str, ...] = (), **known: Any) -> tuple[Path, dict[str, Any]]:

@@ -35,9 +35,11 @@ def summaries(
     of_rounds: Finished,
     of_sharers: Finished,
     of_batching: Finished,
+    of_sessions: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
     runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers, of_batching)
+    runs = (*runs, of_sessions)
     return [summary for _, summary in runs]
 
 

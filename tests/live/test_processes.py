@@ -189,6 +189,15 @@ def test_what_only_a_simulated_server_does_is_refused_in_one_line(server, word):
         require_playable(small(**server))
 
 
+def test_blocks_of_sessions_are_refused_in_one_line():
+    group = group_of(
+        arrivals={"process": {"kind": "closed_loop", "think": 1.0}}, session={"items": 9, "draft": 2}
+    )
+    plan = small().model_copy(update={"fleet": scenario_of(fleet=(group,)).fleet})
+    with pytest.raises(BadInput, match="session: a block of several items is not played"):
+        require_playable(plan)
+
+
 @pytest.mark.parametrize(("count", "words"), [(1, "a server with a name"), (2, "more than one server")])
 def test_servers_with_names_are_refused_for_what_they_are(count, words):
     named = [{"server": f"s{n}", "models": ("large",), "service": SERVICE} for n in range(count)]

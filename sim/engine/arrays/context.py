@@ -26,6 +26,7 @@ from sim.engine.arrays.records import REGISTERS
 from sim.engine.arrays.requests_ahead import NO_REQUESTS
 from sim.engine.arrays.room import Heap, heap_of, longer, wider
 from sim.engine.arrays.servers import MEASURED, SWITCHED, stations
+from sim.engine.arrays.sessions import draw_items
 from sim.engine.clock import Played, Stretch
 from sim.engine.events import CAPACITY, NO_ROOM, NOBODY, READY, SCALE, WANTS_ATTEMPT, WANTS_REQUESTS
 from sim.engine.learning import Learning
@@ -44,7 +45,7 @@ class Context:
     def __init__(
         self, fixed: Fixed, functions: Functions, state: State, stretch: Stretch, learning: Learning
     ) -> None:
-        self._parameters, self._state = fixed.parameters, state
+        self._parameters, self._state, self._learning = fixed.parameters, state, learning
         # What one event may add to the heap, of a server's batch or of what clients send together.
         self._max_batch = (
             max(one.max_batch for one in fixed.parameters.stations) + 2 * fixed.parameters.most_batched
@@ -83,6 +84,7 @@ class Context:
             ),
             newer=newer_of(fixed.groups.scores.max(), stretch, rows),
             requests=self._ahead.requests if self._ahead else NO_REQUESTS,
+            sessions=fixed.ahead.items.of(parameters, learning, state),
             versions=held_by_clients(learning.schedule.rejectors),
             cells=held_by_clients(parameters.cells.in_force),
             labels=labels_of(parameters, learning),
@@ -117,7 +119,7 @@ class Context:
         # Nobody looks at those of the first, but where links are slow, there are several or it is made later.
         self.set(attempts_drawn=1)
         is_drawn = parameters.most_options > 1 or parameters.comes_in_loop.any() or parameters.computes.any()
-        if len(fixed.slow_links.line) or is_drawn or parameters.most_batched > 0:
+        if len(fixed.slow_links.line) or is_drawn or parameters.most_batched > 0 or parameters.has_sessions:
             self.set(attempts_drawn=0)
             self.draw_attempt()
 
@@ -135,6 +137,7 @@ class Context:
         elif why == WANTS_REQUESTS:
             assert self._ahead is not None
             self._ahead.draw(self.arrays.clients.next_k)
+            draw_items(self.arrays.sessions, self._parameters, self._learning)
         else:
             self.redraw()
 

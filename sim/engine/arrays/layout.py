@@ -25,6 +25,7 @@ from sim.engine.arrays.parameters import (
     Widths,
 )
 from sim.engine.arrays.room import Heap
+from sim.engine.arrays.sessions import Sessions
 from sim.engine.batteries import BATTERY_TYPES
 from sim.engine.state import ROW_TYPES, SEND_TYPES
 from sim.world.energy import Power
@@ -210,6 +211,7 @@ class Arrays(NamedTuple):
     asked: Asked
     newer: Newer
     requests: Requests
+    sessions: Sessions
     versions: VersionsHeld
     cells: VersionsHeld
     labels: Labels

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.arrays.layout import Requests
+from sim.engine.arrays.sessions import KeptItems
 from sim.engine.decisions import ask, coins, scores_of
 from sim.engine.learning import Learning
 from sim.engine.state import State
@@ -39,6 +40,7 @@ class KeptAhead:
 
     def __init__(self) -> None:
         self._last: RequestsAhead | None = None
+        self.items = KeptItems()
 
     def of(
         self, parameters: Parameters, learning: Learning, state: State, begin: float, end: float

@@ -85,7 +85,7 @@ def stations(parameters: Parameters, state: State, begin: float) -> Any:
         numbers |= {name: getattr(now.switched, name) for name in SWITCHED}
         for name, value in (numbers | {name: getattr(now.scaling, name) for name in MEASURED}).items():
             found[name][number] = value
-        scale, replica = scale + rule.max_batch + 1, replica + len(now.batch_of)
+        scale, replica = scale + len(rule.service.scale), replica + len(now.batch_of)
         coming, wanted = coming + (scaling.max if scaling else 0), wanted + ticks_remembered(rule)
         width, memory = width + len(rule.widths), memory + len(now.used_at)
         fair, door = fair + discipline.is_by_client, door + (rule.admission.bucket() is not None)

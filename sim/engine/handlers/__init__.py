@@ -23,6 +23,7 @@ from sim.engine.handlers import (
     primitives,
     queue,
     server,
+    sessions,
     switching,
     transmitting,
     walk,
@@ -32,6 +33,7 @@ from sim.engine.handlers import (
 MODULES = (
     primitives,
     lookups,
+    sessions,
     autoscaling,
     calls,
     queue,

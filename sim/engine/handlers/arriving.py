@@ -12,6 +12,7 @@ from sim.engine.handlers.energy import begins
 from sim.engine.handlers.lookups import version_at, way_of
 from sim.engine.handlers.primitives import put
 from sim.engine.handlers.server import place, rank, rank_of
+from sim.engine.handlers.sessions import begin_block, device_answers, has_sessions, score_block
 from sim.engine.linking import handler
 from sim.policy.waiting import timer_of
 from sim.world.population import CLIENT_SHIFT
@@ -33,7 +34,8 @@ def come(w: Any, r: Any, now: Any, code: Any, subject: Any) -> Any:
         if w.groups.is_closed[group]:
             think(w, r, now, client)
         return NOTHING
-    decided = max(w.clients.device_free[client], now) + w.groups.inference_s[group]
+    inference_s = w.groups.inference_s[group] * device_answers(w, row)
+    decided = max(w.clients.device_free[client], now) + inference_s
     w.rows.decided[row] = w.clients.device_free[client] = decided
     if decided >= w.constants.end:  # decided when the clock goes on
         return NOTHING
@@ -80,6 +82,9 @@ def arrive(w: Any, r: Any, now: Any, client: Any) -> Any:
     )
     rows.threshold[row], rows.worth[row] = nan, 0
     rows.open[row] = rows.drawn[row] = rows.computed[row] = 0
+    rows.first_item[row], rows.drafts[row] = -1, 0
+    if has_sessions(w, client):
+        begin_block(w, row, client)
     return row
 
 
@@ -126,7 +131,10 @@ def look_up(w: Any, group: Any, now: Any, row: Any, send: Any) -> Any:
         requests.threshold[case],
     )
     asked.coin[row] = requests.coin[place]
-    if len(w.slow_links.line) > 0 or w.constants.options > 1 or w.constants.computes or w.constants.batch > 0:
+    if has_sessions(w, client):
+        score_block(w, row)
+    is_asked_later = len(w.slow_links.line) > 0 or len(w.sessions.items) > 0 or w.constants.batch > 0
+    if is_asked_later or w.constants.options > 1 or w.constants.computes:
         for one in range(w.constants.ways):
             w.drawn.uplink_s[one, row] = requests.uplink_s[one, place]
             w.drawn.downlink_s[one, row] = requests.downlink_s[one, place]

@@ -35,6 +35,8 @@ from sim.engine.handlers.lookups import is_up_through, settle, slowed, way_of
 from sim.engine.handlers.obstacles import give_up, kept_back, obstacle, tell_breaker
 from sim.engine.handlers.primitives import put, uniform, whole_number
 from sim.engine.handlers.server import is_too_late, place, rank, rank_of
+from sim.engine.handlers.sessions import end_block, items_of, pause_s
+from sim.engine.handlers.work import option_of
 from sim.engine.linking import handler
 from sim.policy.waiting import timer_of
 from sim.registry.allotments import TOKEN
@@ -88,6 +90,7 @@ def send_or_hear(w: Any, r: Any, now: Any, code: Any, attempt: Any) -> Any:
     if settled != SENDS:
         write_down(w, now, attempt, settled)
         if w.groups.is_closed[group]:
+            end_block(w, row, settled)
             think(w, r, now, client)
     return depart(w, r, now, code, leaves) if leaves >= 0 else -1
 
@@ -189,7 +192,8 @@ def think(w: Any, r: Any, now: Any, client: Any) -> Any:
     if w.constants.at_once > 1 and is_waiting(w, client):
         return
     member, k = w.requests.member[client], w.clients.next_k[client]
-    at = now + w.requests.think_s[member * w.constants.requests + k - w.requests.base[member]]
+    think_s = w.requests.think_s[member * w.constants.requests + k - w.requests.base[member]]
+    at = now + pause_s(w, client, think_s)
     w.clients.next_at[client] = at
     if at < w.constants.end:
         of_request = rank_of(place(client << CLIENT_SHIFT | k, w.constants.place_bits), 0)
@@ -278,9 +282,10 @@ def depart(w: Any, r: Any, now: Any, code: Any, send: Any) -> Any:
     if sends.timeout_at[send] < inf and code != UPLOAD:
         put(w.events, r, sends.timeout_at[send], KEY_TIMER | rank(w, send), TIMER, send)
     longer = slowed(w.slow_links, client, now, 0)
-    if longer != 1.0 or code == UPLOAD:
+    more_s = (items_of(w, row) - 1) * w.options.transfer_s[option_of(w, send)]
+    if longer != 1.0 or code == UPLOAD or more_s > 0.0:
         drawn = drawn_for(w, send, now)
-        sends.reached[send] = now + w.drawn.uplink_s[drawn, row] * longer
+        sends.reached[send] = now + (w.drawn.uplink_s[drawn, row] + more_s) * longer
         sends.downlink_s[send] = w.drawn.downlink_s[drawn, row]
     if not is_up_through(w.cuts, w.clients.link[client], now, sends.reached[send]):
         sends.reached[send] = nan

@@ -28,6 +28,7 @@ from sim.engine.handlers.lookups import is_up_through, slowed
 from sim.engine.handlers.pipelines import enter, first_place, free_first_stage, free_place, put_intake
 from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
+from sim.engine.handlers.sessions import items_of
 from sim.engine.handlers.switching import switch_model
 from sim.engine.handlers.work import mean_work
 from sim.engine.linking import handler
@@ -188,7 +189,7 @@ def go_on(w: Any, r: Any, now: Any, replica: Any, left: Any) -> Any:
 def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     """Seconds that a replica's batch takes if it starts now."""
     head, size = w.replicas.head[replica], w.replicas.size[replica]
-    takes = w.scale[s.first_scale + size] * w.sends.service_factor[head]
+    takes = w.scale[s.first_scale + items_in(w, head, size)] * w.sends.service_factor[head]
     if len(w.work) > 0 or w.constants.has_own_work:
         takes *= mean_work(w, head, size)
     if takes < SHORTEST_S:  # noqa: PLR1730  (plain numbers: max() takes three times as long)
@@ -196,6 +197,18 @@ def batch_s(w: Any, s: Any, now: Any, replica: Any) -> Any:
     if len(w.slow_service.line) > 0:
         takes *= slowed(w.slow_service, s.number, now, s.replicas - number_of(s, replica) - 1)
     return takes
+
+
+@handler
+def items_in(w: Any, head: Any, size: Any) -> Any:
+    """How many items a batch has: its size, where none of its requests is a block of items."""
+    if len(w.sessions.items) == 0:
+        return size
+    total, send = 0, head
+    for _ in range(size):
+        total += items_of(w, w.sends.row[send])
+        send = w.lists.after[send]
+    return total
 
 
 @handler

@@ -59,6 +59,7 @@ from sim.engine.handlers.server import (
     serve,
     take_in,
 )
+from sim.engine.handlers.sessions import is_short_of_items
 from sim.engine.handlers.transmitting import transmit
 from sim.engine.linking import handler
 
@@ -244,4 +245,4 @@ def is_short_of_requests(w: Any, code: Any, subject: Any) -> Any:
     if client < 0 or w.requests.member[client] < 0:
         return False
     left = w.constants.requests - (w.clients.next_k[client] - w.requests.base[w.requests.member[client]])
-    return left < 2
+    return left < 2 or is_short_of_items(w, client)

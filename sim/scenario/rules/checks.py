@@ -33,6 +33,7 @@ from sim.scenario.rules.peers import PEER_CHECKS
 from sim.scenario.rules.presence import PRESENCE_CHECKS
 from sim.scenario.rules.prices import PRICE_CHECKS
 from sim.scenario.rules.servers import SERVER_CHECKS, server_models, stations
+from sim.scenario.rules.sessions import SESSION_CHECKS
 from sim.scenario.rules.tables import TABLE_CHECKS
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
@@ -248,6 +249,7 @@ CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     *ENERGY_CHECKS,
     *BATCH_CHECKS,
     *PRESENCE_CHECKS,
+    *SESSION_CHECKS,
     *PEER_CHECKS,
     *NESTED_CHECKS,
     retries_can_fit_their_deadline,

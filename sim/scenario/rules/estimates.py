@@ -49,7 +49,10 @@ def estimate(scenario: Scenario) -> Estimate:
     requests = sum(one.clients * mean_rate_hz(scenario, n) for n, one in enumerate(fleet)) * horizon_s
     while_training = (_training_share(scenario), 1.0)
     mean, busiest = (
-        sum(group.clients * rate(scenario, place) * _most_work(group) for place, group in enumerate(fleet))
+        sum(
+            group.clients * rate(scenario, place) * _most_work(group) * _block_work(scenario, group)
+            for place, group in enumerate(fleet)
+        )
         * mean_work(scenario)
         / sum(served_hz(one) / _longer(scenario, n, share) for n, one in enumerate(scenario.stations))
         for rate, share in zip((mean_rate_hz, busiest_rate_hz), while_training, strict=True)
@@ -111,6 +114,12 @@ def _longer(scenario: Scenario, place: int, share: float) -> float:
     ):
         return 1.0
     return 1 + share * (1 / (1 - online.capacity_share) - 1)
+
+
+def _block_work(scenario: Scenario, group: Group) -> float:
+    """How many times as long as one item a block of a session takes its server, at most; 1 for any other."""
+    items = group.session.draft + 1 if group.session else 1
+    return max(one.service.scale_s(items) / one.service.scale_s(1) for one in scenario.stations)
 
 
 def served_hz(server: Station) -> float:

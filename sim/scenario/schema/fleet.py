@@ -19,6 +19,7 @@ from sim.registry.scores import ScoreName
 from sim.scenario.schema.arrivals import Arrivals
 from sim.scenario.schema.client_data import ClientModel
 from sim.scenario.schema.moves import Moves
+from sim.scenario.schema.sessions import Session
 from sim.scenario.schema.values import (
     Bandwidth,
     Count,
@@ -242,6 +243,8 @@ class Group(Part):
     """What learns when to ask the server."""
     arrivals: Arrivals
     """When requests arrive."""
+    session: Session | None = None
+    """Whether each request of a closed loop is a block of items, drafted and then verified; null: no."""
     presence: Presence | None = None
     """When its clients are there; null: always."""
     moves: Moves | None = None
