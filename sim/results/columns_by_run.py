@@ -40,6 +40,10 @@ DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw
 # how long ago it was merged, else NaN.
 NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", pa.float64()))
 
+# Of runs in which some server's answers are features: what the client's head said where it answered, else -1,
+# and the version of that head, else -1.
+BY_HEAD = (pa.field("head_label", pa.int16()), pa.field("head_version", pa.int32()))
+
 # Of runs whose clients move between cells: where the client was as it came; "": it does not move.
 CELL = pa.field("cell", NAME)
 
@@ -64,6 +68,7 @@ def requests(
     has_cells: bool = False,
     swaps: bool = False,
     batches: bool = False,
+    has_heads: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
@@ -71,6 +76,7 @@ def requests(
     own = (*own, *((COLD,) if has_calls else ()), *((LOADS,) if swaps else ()))
     own = (*own, *((COMPUTED,) if computes else ()), *(NEAREST if has_prototypes else ()))
     own = (*own, *((CELL,) if has_cells else ()), *(TOGETHER if batches else ()))
+    own = (*own, *(BY_HEAD if has_heads else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
@@ -239,6 +245,19 @@ def federation(has_broken: bool) -> pa.Schema:
     """The columns of `federation` in a run of this sort."""
     return FEDERATION.append(BROKEN) if has_broken else FEDERATION
 
+
+# How heads learned: a row for each round and client that took part.
+HEADS = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("phase", NAME),  # "shared", or "personal": of rounds that merge nothing
+        ("labels", pa.int64()),  # samples that it has been told the labels of by then
+        ("steps", pa.int32()),  # that it took: none without labels
+        ("loss", pa.float64()),  # mean over the steps' batches, each before its step; NaN: no step
+    ]
+)
 
 # What was merged where clients share prototypes: a row for each round, group, frozen model and class.
 PROTOTYPES = pa.schema(

@@ -73,7 +73,8 @@ def _of_rounds(plan: Schedule, models: tuple[str, ...]) -> list[Event]:
 def _of_merges(world: World) -> list[Event]:
     """Merged versions by their number, rounds without one by theirs."""
     held = world.federated.rounds if world.federated is not None else ()
-    what = "prototypes" if world.scenario.shares_prototypes else "rejectors"
+    federation = world.scenario.federation
+    what = str(federation.learns) if federation is not None else ""
     found = [(one.merges_at_s, f"{what}_merged", what, float(one.merged)) for one in held if one.merged]
     lost = [one for one in held if one.fate == "lost"]
     return found + [(one.merges_at_s, "merge_lost", what, float(one.number)) for one in lost]
