@@ -1,4 +1,4 @@
-"""Tables of what clients and servers learned from one another: rounds, prototypes, warm starts.
+"""Tables of what clients and servers learned from one another: rounds, prototypes, heads, warm starts.
 A part of `analysis.run_folder.run`."""
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class LearnedTogether:
         """What was merged where clients share prototypes, by round, group, model and class; no rows where
         they do not."""
         return self._if_there("prototypes", columns_by_run.PROTOTYPES)
+
+    @cached_property
+    def heads(self) -> pd.DataFrame:
+        """How heads learned, by round and client that took part; no rows where they do not."""
+        return self._if_there("heads", columns_by_run.HEADS)
 
     @cached_property
     def warm_start(self) -> pd.DataFrame:

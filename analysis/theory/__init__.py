@@ -16,6 +16,7 @@ from analysis.theory import (
     cells,
     cut_off,
     deciding,
+    heads,
     loading,
     pipelines,
     presence,
@@ -36,6 +37,7 @@ LAWS: dict[str, Law] = {
     "deciding": deciding.LAW,
     "staleness": staleness.LAW,
     "together": together.LAW,
+    "heads": heads.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
     "calls": calls.LAW,
@@ -89,6 +91,7 @@ def what_there_is(run: Run) -> frozenset[str]:
         "presence": any(group.get("presence") for group in groups),
         "links": bool(run.scenario.get("network")),
         "moves": run.has_cells,
+        "heads": run.has_heads,
         "batches": any(_asks_together(group) for group in groups),
     }
     return frozenset(name for name, is_there in has.items() if is_there)
