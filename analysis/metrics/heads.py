@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.run_folder.run import Run
@@ -41,13 +42,13 @@ def learned(run: Run) -> dict[str, Any]:
     return {
         "labels": float(last.mean()) if len(last) else None,
         "steps": int(rows["steps"].sum()),
-        "work_jain": jain(work(run)),
+        "work_jain": jain(work(rows)),
     }
 
 
-def work(run: Run) -> NDArray[np.float64]:
-    """The steps of each client that took part in some round, (n,)."""
-    steps: NDArray[np.float64] = run.heads.groupby("client_id")["steps"].sum().to_numpy(dtype=np.float64)
+def work(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """The steps of each client that took part in some round, (n,), of rows of `heads`."""
+    steps: NDArray[np.float64] = rows.groupby("client_id")["steps"].sum().to_numpy(dtype=np.float64)
     return steps
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.metrics.heads import jain, work
+from analysis.metrics.heads import jain, users, work
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated
 
@@ -14,32 +14,26 @@ NORMAL = 1.96
 
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
-    """Jain's index of the steps of clients, and how many these are in all."""
+    """Jain's index of the steps of the clients of each group, and how many these are in all."""
     run, federation = traffic.run, traffic.run.scenario.get("federation")
-    rows = run.heads
-    if not federation or rows.empty or (rows["labels"] == 0).any():
+    if not federation or run.heads.empty or not (rounds := _rounds(traffic)):
         return None
-    clients = sum(int(group["clients"]) for group in run.groups.values() if group["reply"] == "features")
-    if clients < LEAST_CLIENTS:
-        return None
-    rounds, absent = _rounds(traffic), float(federation["absent"])
-    if not rounds or absent == 1.0:
-        return None
-    there = 1.0 - absent
-    steps = work(run)
-    expected = there / (there + absent / rounds)
-    each, total = int(federation["steps"]), float(steps.sum())
-    spread = NORMAL * each * float(np.sqrt(clients * rounds * there * absent))
-    return [
-        Prediction("Jain's index of work", "all clients", "ratio", expected, _simulated(steps, clients)),
-        Prediction(
-            "steps of heads",
-            "all clients",
-            "count",
-            each * rounds * clients * there,
-            Simulated(total, total - spread, total + spread),
-        ),
-    ]
+    there, each = 1.0 - float(federation["absent"]), int(federation["steps"])
+    found = []
+    for name in users(run):
+        rows, clients = run.heads[run.heads["group"] == name], int(run.groups[name]["clients"])
+        is_told = len(rows) > 0 and bool((rows["labels"] > 0).all())
+        if run.groups[name].get("presence") or clients < LEAST_CLIENTS or not is_told:
+            continue
+        steps = work(rows)
+        spread = NORMAL * each * float(np.sqrt(clients * rounds * there * (1.0 - there)))
+        expected, total = there / (there + (1.0 - there) / rounds), float(steps.sum())
+        simulated = Simulated(total, total - spread, total + spread)
+        found += [
+            Prediction("Jain's index of work", name, "ratio", expected, _simulated(steps, clients)),
+            Prediction("steps of heads", name, "count", each * rounds * clients * there, simulated),
+        ]
+    return found
 
 
 def _rounds(traffic: Traffic) -> int:
@@ -64,12 +58,10 @@ def _simulated(steps: Floats, clients: int) -> Simulated:
 LAW = Law(
     title="Equal work",
     formula="J = (1 − p)/(1 − p + p/R), 1 if nobody is absent; R·K·(1 − p)·steps in all",
-    assumes="K clients that are always there take part in each of R rounds with probability 1 − p, and had "
-    "been told a label before the first in which they did",
+    assumes="K clients of a group that are always there take part in each of R rounds with probability "
+    "1 − p, and had been told a label before the first in which they did",
     source="Jain's index is E[N]²/E[N²], here of N of Binomial(R, 1 − p)",
     fails="with few clients or rounds",
     predict=predict,
-    knows=frozenset(
-        {"heads", "servers", "options", "choices", "stages", "switches", "links", "loads", "batches", "calls"}
-    ),
+    knows=frozenset({"heads", "presence", "stages", "links", "batches"}),
 )

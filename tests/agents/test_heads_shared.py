@@ -167,15 +167,27 @@ def test_what_is_told_of_heads_is_what_the_rows_say(played: Played):
     assert total.sum() ** 2 / (len(total) * np.square(total).sum()) == pytest.approx(1.0, abs=0.02)
 
 
-def test_nothing_else_depends_on_what_is_sent_back(played: Played, cache: Path):
-    """With labels in place of features, in as many bytes: decisions, times and costs are the same."""
-    asked = personal()
+def test_nothing_else_depends_on_what_is_sent_back(cache: Path):
+    """With labels in place of features, in as many bytes: decisions, times and costs are the same. Rejectors
+    learn as without heads, too, whosever heads are merged."""
+    asked = l2h(personal(among="group"))
     plain = asked.model_dump() | {"federation": None}
     plain["fleet"][0]["reply"] = "label"
     other = played_without(Scenario.model_validate(plain), cache)
     own = {"answer_label", "correct", "head_label", "head_version", "copy_version"}
     same = [name for name in other if name not in own]
-    pd.testing.assert_frame_equal(played.rows[same], other[same])
+    ours = played_without(asked, cache)
+    assert 0.1 < ours["deferred"].mean() < 0.9
+    pd.testing.assert_frame_equal(ours[same], other[same])
+
+
+def l2h(asked: Scenario) -> Scenario:
+    """The same with a learned score."""
+    plain = asked.model_dump()
+    plain["costs"]["c_e"] = 0.5
+    plain["fleet"][0]["policy"] = {"score": "l2h", "price": {"kind": "threshold", "at": 0.0}}
+    plain["fleet"][0]["rejector"] = {"family": "mlp", "input": "features", "per": "variant"}
+    return Scenario.model_validate(plain)
 
 
 def played_without(asked: Scenario, cache: Path) -> pd.DataFrame:

@@ -61,7 +61,7 @@ def test_the_laws_of_rounds_and_of_work_speak(of_heads: Finished) -> None:
     run = load_run(of_heads[0])
     found = {one.quantity: one for one in together.predict(traffic_of(run)) or []}
     assert found["heads merged"].predicted == found["heads merged"].simulated.value == 1
-    assert predict(traffic_of(run)) is None, "some had no labels"
+    assert not predict(traffic_of(run)), "some had no labels"
     run.__dict__["heads"] = run.heads.assign(labels=1, steps=10)
     told = {one.quantity: one for one in predict(traffic_of(run)) or []}
     assert told["Jain's index of work"].predicted == 1.0

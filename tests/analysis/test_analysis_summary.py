@@ -35,10 +35,11 @@ def summaries(
     of_rounds: Finished,
     of_sharers: Finished,
     of_batching: Finished,
+    of_heads: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
     runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers, of_batching)
-    return [summary for _, summary in runs]
+    return [summary for _, summary in (*runs, of_heads)]
 
 
 def test_every_number_has_a_definition_and_every_definition_a_number(summaries: list[dict[str, Any]]) -> None:
