@@ -367,12 +367,12 @@ def test_a_prototype_that_answers_too_early_or_what_was_kept(monkeypatch: Patch,
         run(scenario)
 
 
-def older_and_older(learning, client, sample, at_s, server):
+def older_and_older(_learning, _client, _sample, at_s, server):
     """Heads that grow younger: those of the last merge answer first."""
     return {"label": server, "version": (1000 - 10 * at_s).astype(np.int32)}
 
 
-def as_another_says(learning, client, sample, at_s, server):
+def as_another_says(_learning, _client, _sample, _at_s, server):
     """Before any head has learned, something else than the server's own layer."""
     return {"label": (server + 1).astype(np.int16), "version": np.zeros(len(server), dtype=np.int32)}
 
