@@ -86,6 +86,16 @@ def together(draws: Draws, found: dict[str, Any]) -> None:
             group["fallback"] = draws.word("client", "prototype") if place else "prototype"
         elif learns == "heads":
             group["reply"] = draws.word("label", "features") if place else "features"
-            group.setdefault("link", {})["reply_bytes"] = draws.number(0, 600)
+            group.setdefault("link", {})["reply_bytes"] = 4 * _width(found)
         else:
             group["rejector"] = {"per": "client"}
+
+
+def _width(found: dict[str, Any]) -> int:
+    """How many features the server of a scenario gives."""
+    family = (found.get("server") or {}).get("model", {}).get("family", "small_cnn")
+    data = found.get("data") or {}
+    classes = 10
+    if data.get("set") == "gaussian_mixture":
+        classes = (data.get("mixture") or {}).get("classes", classes)
+    return {"linear": classes, "mlp": 64, "lenet5": 84, "alexnet": 4096}.get(family, 128)

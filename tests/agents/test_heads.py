@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from agents.federation.heads import said, stepped, with_one
 from agents.federation.merging import Uploads, merged
+from agents.models.families import new_model
+from agents.models.last_layer import last_layer, width_of
 
 CLASSES = 3
 MEANS = np.array([[1.5, 0.0], [-0.75, 1.3], [-0.75, -1.3]])
@@ -128,3 +131,15 @@ def test_the_variance_of_a_merge_is_that_of_one_over_who_came(p: float):
         made.append(merged("average", Uploads(heads, np.full(came, 7), nothing)))
     seen = float(np.square(np.array(made)).mean()) * n * (1 - p)
     assert seen == pytest.approx(1.0, abs=4 * np.sqrt(2 / (300 * 8)) + 1 / (n * (1 - p)))
+
+
+@pytest.mark.parametrize("family", ["linear", "mlp", "small_cnn", "lenet5"])
+def test_the_first_head_says_what_the_server_does(family: str):
+    """Its last layer makes its logits of its features, of which there are as many as is said beforehand."""
+    model = new_model(family, (1, 12, 12), 7, seed=3).eval()
+    logits, features = model(
+        torch.tensor(np.random.default_rng(6).random((5, 1, 12, 12)), dtype=torch.float32)
+    )
+    weight, bias = last_layer(model)
+    assert torch.allclose(features @ weight.T + bias, logits, atol=1e-5)
+    assert features.shape[1] == weight.shape[1] == width_of(family, (1, 12, 12), 7)

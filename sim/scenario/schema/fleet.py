@@ -110,7 +110,8 @@ class Link(Part):
     payload_bytes: Whole = 0
     """Size of a request."""
     reply_bytes: Whole = 0
-    """Size of an answer, which takes 8·reply_bytes/bandwidth_bps on its way back; errors have none."""
+    """Size of an answer, which takes 8·reply_bytes/bandwidth_bps on its way back over this link, and nothing
+    on shared ones; errors have none."""
     over: tuple[Name, ...] = ()
     """Shared links of `network` that a request passes after its own, in this order."""
     tx_w: Watts = 0.0
