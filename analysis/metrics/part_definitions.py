@@ -138,6 +138,9 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
     "federation.broken": (
         "Of the uploads that came in time those of broken clients, where the scenario has some (uploads)."
     ),
+    "federation.dropped": (
+        "Times that a client that took part in a round dropped out before its upload, where some do (count)."
+    ),
     "prototypes.answered": "Requests that the client's nearest prototype answered (count).",
     "prototypes.answered_share": "The same over all with a known outcome (share).",
     "prototypes.gain": (

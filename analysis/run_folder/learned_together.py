@@ -23,8 +23,9 @@ class LearnedTogether:
     @cached_property
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
-        return self._if_there("federation", columns_by_run.federation(has_broken))
+        asked = self.scenario.get("federation") or {}
+        has_broken, has_dropout = bool(asked.get("broken")), bool(asked.get("dropout"))
+        return self._if_there("federation", columns_by_run.federation(has_broken, has_dropout))
 
     @cached_property
     def prototypes(self) -> pd.DataFrame:

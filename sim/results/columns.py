@@ -104,7 +104,7 @@ TIMELINE = pa.schema(
 # What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
 # "usable_replicas", "model_in_force", "round_start", "round_lost", "round_skipped", "round_gap",
 # "first_copy", "last_copy", "first_rejector", "last_rejector", "rejectors_merged", "prototypes_merged",
-# "heads_merged", "merge_lost".
+# "heads_merged", "heads_personal", "merge_lost".
 EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),

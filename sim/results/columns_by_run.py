@@ -241,9 +241,13 @@ FEDERATION = pa.schema(
 BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads are wrong: of those uploaded
 
 
-def federation(has_broken: bool) -> pa.Schema:
+DROPPED = pa.field("dropped", pa.int32())  # of runs in which clients drop out: of those that took part
+
+
+def federation(has_broken: bool, has_dropout: bool) -> pa.Schema:
     """The columns of `federation` in a run of this sort."""
-    return FEDERATION.append(BROKEN) if has_broken else FEDERATION
+    own = (*((BROKEN,) if has_broken else ()), *((DROPPED,) if has_dropout else ()))
+    return pa.schema([*FEDERATION, *own])
 
 
 # How heads learned: a row for each round and client that took part.

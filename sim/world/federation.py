@@ -35,9 +35,9 @@ class FederationRound:
     "merged": the server merged what had been uploaded by `merges_at_s`; "lost": it was down then, or nothing
     was there; "own": nothing is merged, as the scenario has it then; "unfinished": it would merge, or the
     rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
-    none. trains: who takes part; uploads: whose rejector was there in time; broken: for which of these it was
-    wrong; receives, at received_at_s: who was sent the merged one and got it before its next round and the
-    horizon. All ascending.
+    none. trains: who takes part; dropped: who of these drops out; uploads: whose rejector was there in time;
+    broken: for which of these it was wrong; receives, at received_at_s: who was sent the merged one and got it
+    before its next round and the horizon. All ascending.
     """
 
     number: int
@@ -48,6 +48,7 @@ class FederationRound:
     trains: Clients = field(default_factory=lambda: NOBODY)
     uploads: Clients = field(default_factory=lambda: NOBODY)
     broken: Clients = field(default_factory=lambda: NOBODY)
+    dropped: Clients = field(default_factory=lambda: NOBODY)
     receives: Clients = field(default_factory=lambda: NOBODY)
     received_at_s: Instants = field(default_factory=lambda: np.empty(0))
 
@@ -199,6 +200,7 @@ class _Walk:
                 trains=trains,
                 uploads=_these(uploaded),
                 broken=_these(uploaded & self._broken),
+                dropped=_these(present & ~stays),
             )
             self._train(lost, present, ready_s)
             return
@@ -217,6 +219,7 @@ class _Walk:
             trains,
             _these(uploaded),
             _these(uploaded & self._broken),
+            _these(present & ~stays),
             _these(received),
             arrives[received],
         )

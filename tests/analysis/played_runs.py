@@ -32,6 +32,7 @@ OF_TWO = {  # models that began with what clients together say, as the table `wa
 
 OF_HEADS = (  # clients that answer by heads from features of 256 bytes, personal from 80 s on
     "federation.learns=heads",
+    "federation.dropout=0.3",
     "federation.heads={personalise_at_s: 80}",
     "fleet.*.reply=features",
     "fleet.*.link.reply_bytes=256",

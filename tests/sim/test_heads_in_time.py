@@ -75,7 +75,8 @@ def test_from_then_on_they_are_personal():
     world = World(scenario)
     found = events(world, [[(0.0, 9)]], world.schedule)
     known = zip(*(found[name] for name in ("kind", "target", "value")), strict=True)
-    assert ("heads_merged", "heads", 2.0) in list(known)
+    assert {("heads_merged", "heads", 2.0), ("heads_personal", "heads", 3.0)} <= set(known)
+    assert "dropped" not in rows
 
 
 @pytest.mark.parametrize("path", CLOCKS, ids=["simpy", "compiled"])
@@ -110,6 +111,7 @@ def test_who_drops_out_keeps_what_it_learned_and_gets_nothing():
     assert everybody["uploaded"].tolist() == [200] * 4
     assert some["trained"].tolist() == [200] * 4
     assert (some["uploaded"] == some["received"])[:3].all()
+    assert (some["uploaded"] + some["dropped"] == 200).all()
     assert all(110 < many < 170 for many in some["uploaded"])
     rounds = World(scenario_of(group=group, dropout=0.3)).federated.rounds
     assert len({one.uploads.tobytes() for one in rounds}) == 4
