@@ -36,8 +36,8 @@ class FederationRound:
     was there; "own": nothing is merged, as the scenario has it then; "unfinished": it would merge, or the
     rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
     none. trains: who takes part; dropped: who of these drops out; uploads: whose rejector was there in time;
-    broken: for which of these it was wrong; receives, at received_at_s: who was sent the merged one and got it
-    before its next round and the horizon. All ascending.
+    broken: for which of these it was wrong; receives, at received_at_s: who was sent the merged one and got
+    it before its next round and the horizon. All ascending.
     """
 
     number: int
