@@ -21,6 +21,8 @@ from sim.scenario import Group, Scenario
 from sim.scenario.files.traces import first_other_sample
 from sim.scenario.schema.server import ServerModel
 
+NUMBER_BYTES = 4  # of a feature that is sent back
+
 
 def validate(scenario: Scenario) -> None:
     """Returns if the learners can do what the scenario says. Raises BadInput, one line, if not."""
@@ -47,6 +49,7 @@ def checked_plan(scenario: Scenario, models: Mapping[str, Any] | None = None) ->
     _check_named_samples(plan)
     if plan.given is None:
         _check_models(plan)
+        _check_replies(plan)
         warn_of_shortfalls(plan)
     for place, group in enumerate(scenario.fleet):
         if plan.served[place]:
@@ -103,6 +106,27 @@ def _check_models(plan: Plan) -> None:
 
             families.require_fit(
                 family, plan.data.image_shape, plan.data.classes, image_size=size, batch=batch, path=path
+            )
+
+
+def _check_replies(plan: Plan) -> None:
+    """Raises BadInput where features are to be sent back of a server that is brought, or in bytes that do not
+    hold them."""
+    users = [group for group in plan.scenario.fleet if group.reply == "features"]
+    if not users:
+        return
+    ((path, server),) = _server_models(plan.scenario)
+    if plan.is_given(0):
+        raise BadInput(f"fleet.{users[0].group}.reply: features: is for a server that is trained")
+    from agents.models.last_layer import width_of  # noqa: PLC0415  (torch takes seconds to load)
+
+    width = width_of(server.family, plan.data.image_shape, plan.data.classes, server.image_size)
+    needed = NUMBER_BYTES * width
+    for group in users:
+        if group.link.reply_bytes != needed:
+            raise BadInput(
+                f"fleet.{group.group}.link.reply_bytes: {group.link.reply_bytes}: must be {needed}: the "
+                f"features of {path}.family {server.family} are {width} numbers of {NUMBER_BYTES} bytes"
             )
 
 

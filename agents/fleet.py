@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from agents.backends.before_ray import before_ray
 from agents.backends.in_process import Backend, InProcess
-from agents.backends.scattering import gather, scatter
+from agents.backends.scattering import gather, same_on_all, scatter
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
 from agents.evaluation.answers import Answers, server_right
 from agents.evaluation.reliability import reliability_of
 from agents.evaluation.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.evaluation.tables import deferral_of, learning_of, tables_in_force
+from agents.head_rounds import HeadRounds
 from agents.models.client_cache import cache_folder, load_client, save_client
 from agents.models.frozen import FrozenClient, recipe_for
 from agents.models.given import untrained_clients
@@ -37,7 +38,6 @@ from agents.rounds import Rounds
 from agents.server.model import Trajectory
 from agents.server.runnable import Runnable
 from agents.warm_start import warm_start, wrong_of
-from sim.errors import RunFailed
 from sim.messages import Learned, Merge, TrainingRound, Update
 from sim.results.whole_files import sweep
 from sim.scenario import Scenario
@@ -108,6 +108,7 @@ class Fleet:
         self._trajectory: Trajectory | None = None
         self._rounds: Rounds | None = None
         self._prototypes: PrototypeRounds | None = None
+        self._heads: HeadRounds | None = None
         self._rejector_losses: dict[Block, NDArray[np.float64]] = {}
         self._warm_start: dict[str, list[object]] = {}
 
@@ -161,7 +162,9 @@ class Fleet:
         if self._trajectory is None:
             raise RuntimeError("decide() comes after learn()")
         answers = self._answers()
-        self._rounds = Rounds(self._plan, self._backend, answers, self._prototypes)
+        if self._plan.scenario.shares_heads:
+            self._heads = HeadRounds(self._plan, self._backend.ask_server("last_layer"))
+        self._rounds = Rounds(self._plan, self._backend, answers, self._prototypes or self._heads)
         return Learned(
             samples=self._plan.samples,
             traffic=self._plan.phases,
@@ -209,7 +212,7 @@ class Fleet:
             "curves": {"loss": loss, "accuracy": accuracy},
             "rejector_losses": [self._rejector_losses[block] for block in blocks],
             "warm_start": self._warm_start,
-            "prototypes": self._prototypes.state() if self._prototypes else {},
+            "shared": shared.state() if (shared := self._prototypes or self._heads) else {},
         }
 
     def restore(self, state: State) -> None:
@@ -223,8 +226,8 @@ class Fleet:
         self._trajectory = Trajectory(nothing, curves["loss"], curves["accuracy"])
         self._rejector_losses = dict(zip(blocks, state["rejector_losses"], strict=True))
         self._warm_start = dict(state["warm_start"])
-        if self._prototypes is not None:
-            self._prototypes.restore(state["prototypes"])
+        if (shared := self._prototypes or self._heads) is not None:
+            shared.restore(state["shared"])
         if self._rounds is not None:
             self._rounds.restored()
 
@@ -237,13 +240,8 @@ class Fleet:
 
         Raises RunFailed if two shards that host one model do not hold the same weights.
         """
-        hashes: dict[Variant, str] = {}
-        for of_shard in self._backend.ask_shards("hashes", [()] * self._backend.shards):
-            for variant, weight_hash in of_shard.items():
-                if hashes.setdefault(variant, weight_hash) != weight_hash:
-                    group = self._plan.scenario.fleet[variant.group].group
-                    raise RunFailed("run", f"group {group}, model {variant.number}: shards hold two of it")
-        return self._by_group(hashes)
+        found = self._backend.ask_shards("hashes", [()] * self._backend.shards)
+        return self._by_group(same_on_all(self._plan, found))
 
     @property
     def _during_run(self) -> Rounds:

@@ -16,6 +16,7 @@ from agents.backends.scattering import gather, scatter
 from agents.evaluation.answers import Answers, server_right
 from agents.federation.broken import wrong
 from agents.federation.merging import Numbers, Uploads, merged, set_of_owners
+from agents.head_rounds import HeadRounds
 from agents.plan import Block, Plan
 from agents.prototype_rounds import PrototypeRounds
 from agents.server.model import ServerUpdate
@@ -24,25 +25,30 @@ from agents.server.updates import after_round, update_of
 from sim.messages import Merge, TrainingRound, Update
 
 Item = TypeVar("Item")
+Shared = PrototypeRounds | HeadRounds
 
 
 class Rounds:
     """Goes on from what was decided before t = 0. answers: all models on the sample axis, as they are now;
-    prototypes: of the clients, where these are what they learn together."""
+    shared: what clients learn together in place of rejectors."""
 
     def __init__(
-        self, plan: Plan, backend: Backend, answers: Answers, prototypes: PrototypeRounds | None = None
+        self,
+        plan: Plan,
+        backend: Backend,
+        answers: Answers,
+        shared: PrototypeRounds | HeadRounds | None = None,
     ) -> None:
         self._plan, self._backend, self._answers = plan, backend, answers
-        self._prototypes = prototypes
+        self._shared = shared
         self._blocks = own_blocks(plan)
 
     def shared_numbers(self) -> tuple[int, ...]:
         """How many numbers a client of each group shares; nothing where they do not learn together."""
         if self._plan.scenario.federation is None:
             return ()
-        if self._prototypes is not None:
-            return self._prototypes.shared_numbers()
+        if self._shared is not None:
+            return self._shared.shared_numbers()
         found = [0] * len(self._plan.scenario.fleet)
         for block, uploads in self._uploads(self._blocks).items():
             found[block.group] = uploads.numbers.shape[1]
@@ -57,15 +63,15 @@ class Rounds:
 
     def train_rejectors(self, training_round: TrainingRound) -> Update:
         """See `sim.ports`."""
-        if self._prototypes is not None:
-            return self._prototypes.hear(training_round)
+        if self._shared is not None:
+            return self._shared.hear(training_round)
         updates = self._trained(training_round, {})
         return update_of(self._plan, training_round, self._answers, None, updates)
 
     def merge(self, merge: Merge) -> Update:
         """See `sim.ports`."""
-        if self._prototypes is not None:
-            return self._prototypes.merge(merge)
+        if self._shared is not None:
+            return self._shared.merge(merge)
         plan = self._plan
         uploads, fleet = self._uploads(self._blocks), plan.scenario.fleet
         changes: dict[Block, tuple[NDArray[np.bool_], Numbers]] = {}

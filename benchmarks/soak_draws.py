@@ -58,10 +58,14 @@ class Draws:
 
 def together(draws: Draws, found: dict[str, Any]) -> None:
     """Has the clients of a scenario learn together, and leaves out most of what does not go with that."""
-    every_s, prototypes = draws.one_of(5.0, 12.5), draws.chance(0.4)
-    merges = ("average", "median") if prototypes else ("none", "average", "laplace", "median")
+    every_s, learns = draws.one_of(5.0, 12.5), draws.word("rejectors", "prototypes", "heads")
+    merges = {
+        "rejectors": ("none", "average", "laplace", "median"),
+        "prototypes": ("average", "median"),
+        "heads": ("none", "average", "median"),
+    }[learns]
     found["federation"] = {
-        "learns": "prototypes" if prototypes else "rejectors",
+        "learns": learns,
         "every_s": every_s,
         "steps": draws.number(1, 2),
         "step_s": draws.one_of(0.0, 0.7),
@@ -70,11 +74,28 @@ def together(draws: Draws, found: dict[str, Any]) -> None:
         "absent": draws.one_of(0.0, 0.3),
         "label_delay_s": draws.one_of(0.0, 1.5),
     }
+    if found["federation"]["merge"] != "none":
+        found["federation"]["dropout"] = draws.one_of(0.0, 0.3)
+        if learns == "heads":
+            found["federation"]["heads"] = {"personalise_at_s": draws.one_of(None, 3 * every_s)}
     found.setdefault("training", {}).pop("online", None)
     for place, group in enumerate(found["fleet"]):
         group.pop("options", None)
         group.get("device", {}).pop("battery", None)
-        if prototypes:
+        if learns == "prototypes":
             group["fallback"] = draws.word("client", "prototype") if place else "prototype"
+        elif learns == "heads":
+            group["reply"] = draws.word("label", "features") if place else "features"
+            group.setdefault("link", {})["reply_bytes"] = 4 * _width(found)
         else:
             group["rejector"] = {"per": "client"}
+
+
+def _width(found: dict[str, Any]) -> int:
+    """How many features the server of a scenario gives."""
+    family = (found.get("server") or {}).get("model", {}).get("family", "small_cnn")
+    data = found.get("data") or {}
+    classes = 10
+    if data.get("set") == "gaussian_mixture":
+        classes = (data.get("mixture") or {}).get("classes", classes)
+    return {"linear": classes, "mlp": 64, "lenet5": 84, "alexnet": 4096}.get(family, 128)

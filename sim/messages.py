@@ -224,7 +224,9 @@ class Update:
     not train are not looked at. learning: columns of the table of that name, to be appended, but `staleness`,
     which the run knows better. nearest: where prototypes were merged, per group int16 (variants, n), the
     class of the nearest, -1 where a model has none; None of a group that has none at all. prototypes: columns
-    of the table of that name, to be appended.
+    of the table of that name, to be appended. heads: where heads learned, per group what each client's says,
+    int16 (clients, n), None of a group without; rows of clients whose head is as before are not looked at.
+    head_rows: columns of the table `heads`, to be appended.
     """
 
     server_label: NDArray[np.int16] | None
@@ -232,3 +234,5 @@ class Update:
     learning: dict[str, list[object]]
     nearest: tuple[NDArray[np.int16] | None, ...] = ()
     prototypes: dict[str, list[object]] = field(default_factory=dict)
+    heads: tuple[NDArray[np.int16] | None, ...] = ()
+    head_rows: dict[str, list[object]] = field(default_factory=dict)

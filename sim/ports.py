@@ -21,8 +21,8 @@ class OnlineLearner(Protocol):
 
     def train_rejectors(self, training_round: TrainingRound) -> Update:
         """Trains the rejectors named in it on all that their own clients were answered, and the server not at
-        all; or the prototypes of its clients, where these are what is learned. The law: what one client was
-        answered changes no other's rejector. Raises RunFailed as above.
+        all; or the prototypes or heads of its clients, where these are what is learned. The law: what one
+        client was answered changes no other's rejector or head. Raises RunFailed as above.
         """
 
     def merge(self, merge: Merge) -> Update:

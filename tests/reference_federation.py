@@ -38,6 +38,10 @@ class Together(School):
         self.variant = clients.variant.tolist()
         self.broken = broken_clients(self.scenario)
         self.nearest, self.merged_at = [None], [-inf]  # by merged version
+        self.heads: list[list[tuple[float, int]]] = [
+            [(-inf, 0)] for _ in self.group
+        ]  # each client's, over time
+        self.said = [()]  # by what heads, by version
         self.got: list[list[tuple[float, int]]] = [[] for _ in self.group]
         number = 0
         while (due := (number + 1) * federation.every_s) < horizon:
@@ -51,7 +55,12 @@ class Together(School):
             for client in present:
                 self.env.process(self.becomes_ready(client, version, ready))
             merges = due + federation.wait_s
-            if federation.merge != "none" and merges < horizon:
+            is_own = federation.merge == "none" or (
+                federation.heads is not None
+                and federation.heads.personalise_at_s is not None
+                and due >= federation.heads.personalise_at_s
+            )
+            if not is_own and merges < horizon:
                 until = min((number + 1) * federation.every_s, horizon)  # when the next round is due
                 self.env.process(self.merging(number, present, ready, merges, until))
 
@@ -72,6 +81,8 @@ class Together(School):
         group = self.scenario.fleet[self.group[client]]
         if self.scenario.federation.learns == "prototypes":
             return group.fallback == "prototype"
+        if self.scenario.federation.learns == "heads":
+            return group.reply == "features"
         return SCORES[group.policy.score].needs_rejector
 
     def taught(self, number: int, ready: float, present: list[int]) -> Update:
@@ -92,6 +103,7 @@ class Together(School):
         self.score.append(
             tuple(old if new is None else new for old, new in zip(self.score[-1], update.score, strict=True))
         )
+        self.said.append(update.heads)
         return len(self.score) - 1
 
     def becomes_ready(self, client: int, version: int, at: float) -> Life:
@@ -101,10 +113,16 @@ class Together(School):
     def decides_by(self, client: int, version: int) -> None:
         if self.scenario.federation.learns == "rejectors":
             self.rejector[client] = version
+        if self.scenario.federation.learns == "heads":
+            self.heads[client].append((self.env.now, version))
 
     def merging(self, number: int, present: list[int], ready: float, merges: float, until: float) -> Life:
         """The server merges what is there, if it is up, and tells those in whose set somebody has sent."""
         yield self.env.at(merges, Kind.MODEL, IN_FORCE)
+        dropout = Draws(self.scenario.seed, "dropped out of a round")
+        present = [
+            client for client in present if dropout.one(client, number) >= self.scenario.federation.dropout
+        ]
         sent = [
             client for client in present if self.arrival(client, number, "upload", ready, merges) <= merges
         ]
@@ -189,3 +207,12 @@ class Together(School):
         nearest = self.nearest[merged] and self.nearest[merged][g]
         label = -1 if nearest is None else int(nearest[self.variant[request.client], request.sample])
         return label, at - self.merged_at[merged] if label >= 0 else float("nan")
+
+    def head(self, request: Request) -> tuple[int, int]:
+        """What the client's head made of the features that came back, and which version that was."""
+        version = [one for at, one in self.heads[request.client] if at <= request.resolved][-1]
+        if not version:
+            return int(self.learned.tables.server_label[request.sample]), 0
+        g = self.group[request.client]
+        member = request.client - self.group.index(g)
+        return int(self.said[version][g][member, request.sample]), version

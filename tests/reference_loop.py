@@ -591,6 +591,8 @@ class Reference:
         takes = alone(send.delays.down, *send.place)
         for _, down in send.delays.over:
             takes += alone(down, *send.place)
+        if word == "remote":
+            takes += self.link(send).reply_s
         back = self.env.now + takes * self.links.factor(client, self.env.now)
         if not self.links.downtime(client).is_up_through(self.env.now, back):
             if word == "remote":

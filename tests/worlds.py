@@ -41,6 +41,7 @@ LEARNED_TABLES = (LEARNING, DEFERRAL, PARTITIONS, *STUDIES, RELIABILITY)
 SENT = ["sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size", "server_cause"]
 ASKED = ["option", "server", "model"]
 RECALLED = ["prototype_label", "prototype_age_s"]
+BY_HEAD = ["head_label", "head_version", "answer_label"]
 COMPARED = [
     "request_id",
     "sample_id",
@@ -200,6 +201,15 @@ class MadeUpLearner:
     def train_rejectors(self, training_round: TrainingRound) -> Update:
         update = self.train_round(training_round)
         rows = update.learning | {"stage": ["rejector"], "group": [self._scenario.fleet[0].group]}
+        if self._scenario.shares_heads:
+            draw = np.random.default_rng([training_round.version, self._feedback_buffer, 1])
+            return replace(
+                update,
+                server_label=None,
+                learning=rows,
+                heads=self._heads(draw),
+                head_rows=_taught(training_round),
+            )
         return replace(update, server_label=None, learning=rows)
 
     def merge(self, merge: Merge) -> Update:
@@ -209,9 +219,21 @@ class MadeUpLearner:
         )
         draw = np.random.default_rng([merge.number, self._feedback_buffer])
         nothing: dict[str, list[object]] = {name: [] for name in ("stage", "group", "step", "at_s")}
+        if self._scenario.shares_heads:
+            said = self._heads(draw)
+            return Update(None, (None,) * len(self._scenario.fleet), nothing, heads=said)
         if self._scenario.shares_prototypes:
             return Update(None, (None,) * len(self._scenario.fleet), nothing, *self._prototypes(merge, draw))
         return Update(None, self._drawn(draw), nothing)
+
+    def _heads(self, draw: np.random.Generator) -> tuple[NDArray[np.int16] | None, ...]:
+        samples = len(self._learned.samples.label)
+        return tuple(
+            draw.integers(0, 10, (group.clients, samples)).astype(np.int16)
+            if group.reply == "features"
+            else None
+            for group in self._scenario.fleet
+        )
 
     def _prototypes(self, merge: Merge, draw: np.random.Generator) -> Any:
         """Labels of the nearest, -1 of a few samples, and a class of each model with four samples of one."""
@@ -372,17 +394,29 @@ def reference_with_energy(
     recall = RECALLED if any(one.fallback == "prototype" for one in scenario.fleet) else []
     together = ["transmission", "held_s"] if any(one.device.batch for one in scenario.fleet) else []
     blocks = ["first_item", "drafts"] if any(one.session for one in scenario.fleet) else []
+    heads = BY_HEAD if any(one.reply == "features" for one in scenario.fleet) else []
     requests = pd.DataFrame(
         [
             _row(one, scenario, scenario.fleet[group[one.client]], learned)
             | _versions(loop, one)
             | (_recalled(loop, one) if recall else {})
+            | (_by_head(loop, one, learned) if heads else {})
             | ({"cell": loop.cell(one.client, one.arrived) or ""} if moves else {})
             | ({"first_item": one.first_item, "drafts": one.drafts} if blocks else {})
             | _asked(loop, one.client, told_of(one))
             for one in told
         ],
-        columns=COMPARED + whom + drawn + cold + loads + computed + recall + moves + together + blocks,
+        columns=COMPARED
+        + whom
+        + drawn
+        + cold
+        + loads
+        + computed
+        + recall
+        + moves
+        + together
+        + blocks
+        + heads,
     )
     requests["sample_id"] = learned.samples.sample_id[requests["sample_id"].to_numpy(dtype=np.int64)]
     attempts = pd.DataFrame(
@@ -483,6 +517,38 @@ def _recalled(loop: Reference, request: Request) -> dict[str, object]:
         by = "prototype" if label >= 0 else "client"
         return {"answered_by": by, **dict(zip(RECALLED, (label, age), strict=True))}
     return dict(zip(RECALLED, (label, age), strict=True))
+
+
+def _by_head(loop: Reference, request: Request, learned: Learned) -> dict[str, object]:
+    """What a client's head said of what the server sent back, and what was answered in all."""
+    group = loop.group(request.client)
+    if request.outcome == "remote" and group.reply == "features":
+        label, version = loop.school.head(request)
+        return dict(zip(BY_HEAD, (label, version, label), strict=True))
+    answer = -1
+    if request.outcome == "remote":
+        answer = int(learned.tables.server_label[request.sample])
+    elif request.outcome == "local" or (
+        group.fallback == "client" and request.outcome not in {"in_flight", "no_power"}
+    ):
+        clients = loop.clients
+        table = learned.tables.groups[int(clients.group[request.client])].client_label
+        answer = int(table[int(clients.variant[request.client]), request.sample])
+    return dict(zip(BY_HEAD, (-1, -1, answer), strict=True))
+
+
+def _taught(training_round: TrainingRound) -> dict[str, list[object]]:
+    """A row of `heads` for each client that took part: as many labels as its number, and a step."""
+    many = len(training_round.trains)
+    return {
+        "round": [training_round.version] * many,
+        "client_id": training_round.trains.tolist(),
+        "group": ["devices"] * many,
+        "phase": ["shared"] * many,
+        "labels": training_round.trains.tolist(),
+        "steps": [1] * many,
+        "loss": [0.5] * many,
+    }
 
 
 def _is_charged(send: Send, scenario: Scenario) -> bool:

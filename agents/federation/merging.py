@@ -53,9 +53,9 @@ def merged(how: str, uploads: Uploads) -> Numbers:
 
 def set_of_owners(plan: Plan, place: int) -> NDArray[np.int64]:
     """Which set each owner of a group's rejectors belongs to, (owners,): sets begin with the same weights,
-    and are merged. Where clients do not learn together each is one of its own."""
+    and are merged. Where clients do not learn together, or learn heads, each is one of its own."""
     owners, federation = np.arange(plan.owners_in(place)), plan.scenario.federation
-    if federation is None:
+    if federation is None or federation.learns == "heads":
         return owners
     if federation.among == "group":
         return np.zeros_like(owners)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.federation.ensemble import Teacher
+from agents.federation.heads import LastLayer
 from agents.models.families import new_model
 from agents.models.frozen import Weights, weights_of
+from agents.models.last_layer import last_layer
 from agents.models.snapshots import State, remembered, remind
 from agents.models.training import classifier_step, optimiser_of, read, require_finite, to_tensor
 from agents.plan import Plan
@@ -170,6 +172,12 @@ class ServerModel:
         sure = np.full(len(samples.sample_id), np.nan, dtype=np.float32)
         sure[samples.held_out] = logits.softmax(dim=1).amax(dim=1).numpy()
         return sure
+
+    def last_layer(self) -> LastLayer:
+        """What it makes of the sample axis before its last layer, and that layer."""
+        features = read(self._model, self._seen[self._plan.samples.sample_id]).features
+        weight, bias = (one.detach().numpy().copy() for one in last_layer(self._model))
+        return LastLayer(features.numpy(), weight, bias)
 
     def chances(self, sample_ids: NDArray[np.int32]) -> NDArray[np.float64]:
         """The probability of each sample's own class by the softmax as it is now, float64 (n,)."""

@@ -150,6 +150,6 @@ def together(_traffic: Traffic, summary: Summary) -> str:
     rounds, behind = summary["federation"], summary["staleness"]
     return (
         f"Of the rounds of learning together {rounds['merged']} were merged, {rounds['lost']} lost; "
-        f"clients lie {number(behind['copy_mean'])} versions behind the merged rejector on average, "
+        f"clients lie {number(behind['copy_mean'])} versions behind the newest merged on average, "
         f"{number(behind['copy_max'])} at most. The risk over time stands above, a line per group."
     )

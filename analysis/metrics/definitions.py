@@ -196,7 +196,7 @@ DEFINITIONS = {
     "retries.attempts": "Sends of counted requests, first ones included (count).",
     "retries.amplification": "Sends per request that was sent at all (ratio).",
     "retries.amplification_during_outages": "The same for requests that arrived during an outage (ratio).",
-    "wire.bytes_up": "Payload of all attempts that left, each of its option; answers carry none (bytes).",
+    "wire.bytes_up": "Payload of all attempts that left, each of its option; not what comes back (bytes).",
     "wire.bytes_up_per_request": "bytes_up over counted requests (bytes).",
     "cost.charged_attempts": "Attempts that were charged (count).",
     "cost.total": "c_e x charged attempts (units of the loss).",

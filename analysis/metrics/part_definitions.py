@@ -138,6 +138,9 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
     "federation.broken": (
         "Of the uploads that came in time those of broken clients, where the scenario has some (uploads)."
     ),
+    "federation.dropped": (
+        "Times that a client that took part in a round dropped out before its upload, where some do (count)."
+    ),
     "prototypes.answered": "Requests that the client's nearest prototype answered (count).",
     "prototypes.answered_share": "The same over all with a known outcome (share).",
     "prototypes.gain": (
@@ -154,6 +157,21 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
     ),
     "prototypes.fewest": (
         "The fewest samples of which an uploaded mean was: how much it may say of one of them (count)."
+    ),
+    "heads.answered": "Requests that heads answered from features that a server sent back (count).",
+    "heads.gain": (
+        "Right answers of heads on held-out requests, less those that the server's own last layer would have "
+        "got right (difference of shares, signed)."
+    ),
+    "heads.personal_gain": (
+        "The same of requests that arrived once heads learned each alone; none where they never do "
+        "(difference of shares, signed)."
+    ),
+    "heads.bytes_down": "Features of the answers that were taken: 4 bytes a number (bytes).",
+    "heads.labels": "Labels that a client had been told as it last took part in a round, mean (count).",
+    "heads.steps": "Steps of all heads in all rounds (count).",
+    "heads.work_jain": (
+        "Jain's index of the steps of the clients that took part in some round: 1 if all did as much (ratio)."
     ),
     "warm_start.clients": (
         "Clients whose frozen models together the servers' models learned to imitate before the run; "

@@ -156,7 +156,7 @@ def amplification(traffic: Traffic, among: Mask) -> float | None:
 
 
 def wire(traffic: Traffic) -> dict[str, Any]:
-    """Payload bytes sent to the server, every attempt counted that left; answers carry no payload."""
+    """Payload bytes sent to the server, every attempt counted that left, and nothing that comes back."""
     sent = traffic.column("bytes_up")
     total = int(sent.sum())
     return {"bytes_up": total, "bytes_up_per_request": ratio(float(total), sent.size)}

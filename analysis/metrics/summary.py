@@ -14,6 +14,7 @@ from analysis.metrics import answers, service
 from analysis.metrics.breakdown import by_whom
 from analysis.metrics.classes import classes, ranking
 from analysis.metrics.energy import energy
+from analysis.metrics.heads import heads
 from analysis.metrics.intervals import intervals
 from analysis.metrics.loads import loads
 from analysis.metrics.money import calls, money
@@ -85,6 +86,7 @@ SECTIONS: dict[str, Callable[[Traffic], Any]] = {
     "rounds": rounds,
     "federation": federation,
     "prototypes": prototypes,
+    "heads": heads,
     "warm_start": warm_start,
     **{section: by_whom(section) for section in OF_WHOM},
     "queues": queues,
@@ -110,6 +112,7 @@ WHERE_THERE_ARE_ANY = (
     "presence",
     "federation",
     "prototypes",
+    "heads",
     "warm_start",
 )
 

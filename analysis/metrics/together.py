@@ -25,7 +25,7 @@ def federation(traffic: Traffic) -> dict[str, Any]:
         "received_share": ratio(float(merged["received"].sum()), float(merged["trained"].sum())),
         "bytes_up": int(rows["bytes_up"].sum()),
         "bytes_down": int(rows["bytes_down"].sum()),
-        **({"broken": int(rows["broken"].sum())} if "broken" in rows else {}),
+        **{name: int(rows[name].sum()) for name in ("broken", "dropped") if name in rows},
     }
 
 

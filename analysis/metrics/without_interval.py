@@ -70,6 +70,9 @@ WITHOUT: dict[str, str] = {
         (f"prototypes.{name}" for name in ("classes", "samples", "fewest")),
         "counts what stands behind the means of this run",
     ),
+    **dict.fromkeys(("heads.answered", "heads.bytes_down", "heads.steps"), TOTAL),
+    "heads.labels": "set by how long the run is; other seeds show how it varies",
+    "heads.work_jain": "follows from who was there as rounds began; other seeds show how it varies",
     "warm_start.*": "follows from what was learned before any traffic; other seeds show how another would go",
     **dict.fromkeys(
         ("staleness.*", "rounds.*", "rounds.by_model.*.*", "federation.*"),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.metrics.heads import learned, reply_bytes, users
 from analysis.metrics.part_ratios import KEPT_BACK
 from analysis.metrics.run_length import span_of
 from analysis.metrics.together import merged_prototypes
@@ -58,6 +59,13 @@ def without_rows(traffic: Traffic, sections: dict[str, Callable[[Traffic], Any]]
             "answered": int(sums.of("requests", by_prototype)),
             "answered_share": sums.share(by_prototype, sums.known),
         }
+    if run.has_heads:
+        counts = {
+            name: int(sums.only(name).of("requests", sums.only(name).answered_by("server")))
+            for name in users(run)
+        }
+        down = sum(many * reply_bytes(run)[name] for name, many in counts.items())
+        found["heads"] |= learned(run) | {"answered": sum(counts.values()), "bytes_down": down}
     _tell(found, _of_whole(run, sums, span_of(traffic).relaxations))
     of_everyone = _of_part(sums, span_of(traffic).relaxations)
     _tell(found["outages"], {"whole_run": of_everyone})

@@ -30,7 +30,7 @@ def sentences(summary: Summary) -> list[str]:
     parts = [_answers(summary), _deferral(summary), _service(summary)]
     parts += [_outage(summary, outage) for outage in summary["outages"]["each"][:5]]
     parts += [*_single_links(summary), *_training(summary), *_together(summary)]
-    parts += [*_prototypes(summary), *_warm_start(summary)]
+    parts += [*_prototypes(summary), *_heads(summary), *_warm_start(summary)]
     more = len(summary["outages"]["each"]) - 5
     if more > 0:
         during = percent(summary["outages"]["during_any"]["accuracy"]["value"])
@@ -93,9 +93,11 @@ def _together(summary: Summary) -> list[str]:
     rounds, behind = summary.get("federation"), summary["staleness"]
     if not rounds:
         return []
-    if rounds["own"]:
+    if rounds["own"] and not summary.get("heads"):
         return [f"In {rounds['own']} rounds rejectors learned from their clients' answers, each alone."]
-    what = "prototypes" if summary.get("prototypes") else "rejector"
+    if not rounds["merged"] and summary.get("heads"):
+        return []
+    what = next((name for name in ("prototypes", "heads") if summary.get(name)), "rejector")
     lost = f", lost to outages: {rounds['lost']}" if rounds["lost"] else ""
     return [
         f"Clients learned together. Rounds merged: {rounds['merged']}{lost}. "
@@ -127,6 +129,26 @@ def _prototypes(summary: Summary) -> list[str]:
         f"{text}. In the end it knew {told['classes']} classes from {told['samples']:,} labelled samples, "
         f"and the smallest mean that a client uploaded was of {told['fewest']}."
     ]
+
+
+def _heads(summary: Summary) -> list[str]:
+    """What heads answered from features; nothing where nobody has one."""
+    told = summary.get("heads")
+    if not told:
+        return []
+    if not told["answered"]:
+        return ["No request was answered by a client's own head."]
+    text = (
+        f"Clients answered {told['answered']:,} requests by heads of their own, from "
+        f"{data_size(told['bytes_down'])} of features that the server sent back"
+    )
+    if told["gain"] is not None:  # rows of requests are kept
+        text += f", {_points(told['gain'])} against its own last layer"
+    if told["personal_gain"] is not None:
+        text += f" ({_points(told['personal_gain'])} once each learned alone)"
+    own = summary["federation"]["own"]
+    rounds = f", in {own} rounds each alone" if own else ""
+    return [f"{text}. Heads learned from {number(told['labels'] or 0)} labels a client{rounds}."]
 
 
 def _warm_start(summary: Summary) -> list[str]:

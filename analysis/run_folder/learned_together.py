@@ -1,4 +1,4 @@
-"""Tables of what clients and servers learned from one another: rounds, prototypes, warm starts.
+"""Tables of what clients and servers learned from one another: rounds, prototypes, heads, warm starts.
 A part of `analysis.run_folder.run`."""
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ class LearnedTogether:
     @cached_property
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
-        return self._if_there("federation", columns_by_run.federation(has_broken))
+        asked = self.scenario.get("federation") or {}
+        has_broken, has_dropout = bool(asked.get("broken")), bool(asked.get("dropout"))
+        return self._if_there("federation", columns_by_run.federation(has_broken, has_dropout))
 
     @cached_property
     def prototypes(self) -> pd.DataFrame:
         """What was merged where clients share prototypes, by round, group, model and class; no rows where
         they do not."""
         return self._if_there("prototypes", columns_by_run.PROTOTYPES)
+
+    @cached_property
+    def heads(self) -> pd.DataFrame:
+        """How heads learned, by round and client that took part; no rows where they do not."""
+        return self._if_there("heads", columns_by_run.HEADS)
 
     @cached_property
     def warm_start(self) -> pd.DataFrame:

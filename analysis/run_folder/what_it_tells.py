@@ -13,7 +13,11 @@ import pyarrow as pa
 from analysis.run_folder.files import has_column, part_paths
 from sim.results import columns, columns_by_run
 
-MERGED = ("rejectors_merged", "prototypes_merged")  # events: a version of what clients learned together
+MERGED = (
+    "rejectors_merged",
+    "prototypes_merged",
+    "heads_merged",
+)  # events: a version of what clients learned together
 
 
 class WhatItTells:
@@ -58,6 +62,7 @@ class WhatItTells:
             self.swaps,
             self.batches,
             self.has_sessions,
+            self.has_heads,
         )
 
     @property
@@ -69,6 +74,11 @@ class WhatItTells:
     def has_prototypes(self) -> bool:
         """Whether some group falls back to prototypes."""
         return any(group.get("fallback") == "prototype" for group in self.scenario["fleet"])
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether some group answers by heads of its own from the features that a server sends back."""
+        return any(group.get("reply") == "features" for group in self.scenario["fleet"])
 
     @property
     def has_cells(self) -> bool:

@@ -16,6 +16,7 @@ from analysis.theory import (
     cells,
     cut_off,
     deciding,
+    heads,
     loading,
     pipelines,
     presence,
@@ -37,6 +38,7 @@ LAWS: dict[str, Law] = {
     "deciding": deciding.LAW,
     "staleness": staleness.LAW,
     "together": together.LAW,
+    "heads": heads.LAW,
     "shared_links": shared_links.LAW,
     "batteries": batteries.LAW,
     "calls": calls.LAW,
@@ -92,6 +94,7 @@ def what_there_is(run: Run) -> frozenset[str]:
         "links": bool(run.scenario.get("network")),
         "moves": run.has_cells,
         "sessions": any(group.get("session") for group in groups),
+        "heads": run.has_heads,
         "batches": any(_asks_together(group) for group in groups),
     }
     return frozenset(name for name, is_there in has.items() if is_there)

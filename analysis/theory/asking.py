@@ -12,7 +12,7 @@ from analysis.run_folder.servers import switches
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_over_time
 from analysis.theory.service_laws import service_of
-from analysis.theory.streams import Stream, mean_s, streams_of, timer_s
+from analysis.theory.streams import Stream, mean_s, reply_s, streams_of, timer_s
 
 MOST_LOAD = 0.25  # of a device, a link or a server: beyond, others are too much in the way
 PATIENCE = 4.0  # times what an answer takes: who gives up sooner would cut off the late ones
@@ -88,6 +88,7 @@ def _way(traffic: Traffic, stream: Stream, option: dict[str, Any]) -> Way:
         ("server", option["server"]): 1.0 if service is None else 1.0 + service.cv**2
     }
     rest_s = 2 * mean_s(link["latency"]) + (bits / link["bandwidth_bps"] if link["bandwidth_bps"] else 0.0)
+    rest_s += reply_s(link)
     for name in option["over"]:
         rest_s += 2 * mean_s(shared[name]["latency"])
         takes["link", name] = bits / (shared[name]["bandwidth_bps"] or np.nan)

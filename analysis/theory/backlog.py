@@ -22,6 +22,7 @@ from analysis.theory.streams import (
     backoffs_s,
     factor,
     passes,
+    reply_s,
     streams_of,
     timer_s,
     transfers_s,
@@ -140,7 +141,7 @@ def _source(stream: Stream, scenario: dict[str, Any], service: Service, count: i
         spare_s,
         again,
         delays_s=tuple(timer_s(group) + pause for pause in pauses),
-        errors_s=tuple(transfers_s(group) + pause for pause in pauses),
+        errors_s=tuple(transfers_s(group) - reply_s(group["link"]) + pause for pause in pauses),
         most_hz=_breaker_hz(stream, float(first_hz.mean())),
     )
 
@@ -294,5 +295,5 @@ LAW = Law(
     "have saved up an allowance, and so send more again; where attempts end by refusals long before "
     "their timers",
     predict,
-    knows=frozenset(),
+    knows=frozenset({"heads"}),
 )

@@ -90,5 +90,5 @@ LAW = Law(
     "follows from the definitions: the fallback is the frozen model's answer",
     "in short outages, which hold too few requests; after a drift, whose accuracy is on no record",
     predict,
-    knows=frozenset(),
+    knows=frozenset({"heads"}),
 )

@@ -57,6 +57,7 @@ LAW = Law(
     knows=frozenset(
         {
             "presence",
+            "heads",
             "calls",
             "servers",
             "options",

@@ -84,5 +84,5 @@ LAW = Law(
     source="Kleinrock, Queueing Systems II (1976), 4.4 (processor sharing); Pollaczek and Khinchine (fifo)",
     fails="where the devices' own queues smooth what they send",
     predict=predict,
-    knows=frozenset({"stages", "links"}),
+    knows=frozenset({"stages", "links", "heads"}),
 )

@@ -160,5 +160,5 @@ LAW = Law(
     "Bertsekas and Gallager, Data Networks, 6.5.2 (max-min fairness); a fluid queue for the waits",
     "where demands are close to the capacity: then chance makes the waits, and the margin says so",
     predict,
-    knows=frozenset(),
+    knows=frozenset({"heads"}),
 )

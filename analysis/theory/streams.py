@@ -186,7 +186,13 @@ def transfers_s(group: dict[str, Any]) -> float:
     link = group["link"]
     bandwidth = link["bandwidth_bps"]
     payload_s = 8 * float(link["payload_bytes"]) / float(bandwidth) if bandwidth else 0.0
-    return 2 * mean_s(link["latency"]) + payload_s
+    return 2 * mean_s(link["latency"]) + payload_s + reply_s(link)
+
+
+def reply_s(link: dict[str, Any]) -> float:
+    """What an answer takes on its way back beside the latency; errors take none of it."""
+    bandwidth = link["bandwidth_bps"]
+    return 8 * float(link.get("reply_bytes", 0)) / float(bandwidth) if bandwidth else 0.0
 
 
 def timer_s(group: dict[str, Any]) -> float:

@@ -34,7 +34,8 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     made = float(run.events["kind"].isin(MERGED).sum())
     what = f"{federation.get('learns', 'rejectors')} merged"
     found = [Prediction(what, "server", "versions", float(merges_s.size), _exactly(made))]
-    if not federation["absent"] and merges_s.size and len(groups) == 1:
+    comes_back = not federation["absent"] and not federation.get("dropout")
+    if comes_back and merges_s.size and len(groups) == 1:
         mean = run.timeline["copy_staleness"].to_numpy(dtype=float).mean()
         expected = merges_s.size * takes_s[0] / run.horizon_s
         # The time line looks once a second: a broadcast is seen in one second more or less.
@@ -54,7 +55,8 @@ def merges(traffic: Traffic, federation: dict[str, Any], least_s: float) -> Floa
     due = np.arange(1, int(np.ceil(run.horizon_s / float(federation["every_s"]))) + 1) * float(
         federation["every_s"]
     )
-    due = due[due < run.horizon_s]
+    own_s = (federation.get("heads") or {}).get("personalise_at_s")
+    due = due[due < (run.horizon_s if own_s is None else min(own_s, run.horizon_s))]
     at_s = due + float(federation["wait_s"])
     steps, usable = usable_steps(run)
     ready = due + float(federation["steps"]) * float(federation["step_s"])
@@ -99,9 +101,9 @@ LAW = Law(
     "a version for each k with the server up at k·every_s + wait_s; behind = versions·(latency + "
     "8·bytes/bandwidth)/horizon",
     "uploads that fit into the wait twice over, no outage of links, no autoscaling; the second for one group "
-    "without absent clients",
+    "in which nobody is absent or drops out",
     "follows from the timetable of rounds",
     "where outages are as short as an upload, which may then be sent again in time or not",
     predict,
-    knows=frozenset({"stages", "links"}),
+    knows=frozenset({"stages", "links", "heads"}),
 )

@@ -234,5 +234,5 @@ LAW = Law(
     "whose variance a run does not meet; with several replicas and a cv above 2 (Gamma: 4); with several "
     "replicas and batches, or a wait for batches to fill, which have no formula here",
     predict,
-    knows=frozenset(),
+    knows=frozenset({"heads"}),
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.heads import HeadTables
 from sim.engine.models import Models
 from sim.engine.news import News
 from sim.engine.state import Columns, Ended, State
@@ -53,6 +54,8 @@ class Learning:
         self._learner = learner
         self._rows: dict[str, list[object]] = {}
         self._rows_of_prototypes: dict[str, list[object]] = {}
+        self._rows_of_heads: dict[str, list[object]] = {}
+        self.heads = HeadTables()
         if len(self.schedule.starts_at_s) and learner is None:
             raise ValueError("training during the run needs a learner")
 
@@ -96,13 +99,16 @@ class Learning:
             teach = self._learner.train_round if planned is None else self._learner.train_rejectors
             update = teach(training_round)
         self.models.add(version, update)
+        self.heads.add(version, update.heads)
+        self.heads.forget(self.schedule.heads, state.rows["completed_at"], now)
         for group, (first, stop) in enumerate(self._bounds):
             self.models.keep(group, self.schedule.rejectors.last_use_s(first, stop), now)
         self._curves = {key: known for key, known in self._curves.items() if self.models.has(*key)}
         owners = zip(update.learning["stage"], update.learning["group"], strict=True)
         groups = ["" if stage == "server" else group for stage, group in owners]
         rows = update.learning | {"staleness": self._behind(version, groups)}
-        for known, more in ((self._rows, rows), (self._rows_of_prototypes, update.prototypes)):
+        told = (self._rows, rows), (self._rows_of_prototypes, update.prototypes)
+        for known, more in (*told, (self._rows_of_heads, update.head_rows)):
             for name, values in more.items():
                 known.setdefault(name, []).extend(values)
 
@@ -130,6 +136,21 @@ class Learning:
         """The same of the table `prototypes`."""
         rows, self._rows_of_prototypes = self._rows_of_prototypes, {}
         return rows
+
+    def take_rows_of_heads(self) -> dict[str, list[object]]:
+        """The same of the table `heads`."""
+        rows, self._rows_of_heads = self._rows_of_heads, {}
+        return rows
+
+    def said_by_heads(
+        self, client: NDArray[np.int32], sample: NDArray[np.int32], at_s: Instants, server: NDArray[np.int16]
+    ) -> Columns:
+        """What clients answer from features that come back at an instant, int16 (n,), and the version of the
+        heads that they then have; version 0 says what the server does, (n,)."""
+        assert self.schedule.heads is not None
+        version, group = self.schedule.heads.of(client, at_s), self._population.group[client]
+        member = client - np.array([first for first, _ in self._bounds], dtype=np.int32)[group]
+        return {"label": self.heads.said(group, member, version, sample, server), "version": version}
 
     def nearest(self, client: NDArray[np.int32], sample: NDArray[np.int32], at_s: Instants) -> Columns:
         """What clients answer by the nearest of the prototypes that they have at an instant, int16 (n,), -1
@@ -165,9 +186,10 @@ class Learning:
         """What the chunks to come depend on; what learners keep, only if they have learned anything."""
         tables, learner = self.learned.tables, self._learner
         models, notes = self.models.kept(tables), self._news.replay_buffer.kept
-        told = {"tables": hash_of(tables), "models": models, "notes": notes}
+        told: dict[str, Any] = {"tables": hash_of(tables), "models": models, "notes": notes}
         told["gaps_s"] = np.array(self.schedule.gaps_s, dtype=np.float64)
         told["drift"] = np.array(astuple(self._drift), dtype=np.float64)
+        told["heads"] = self.heads.kept()
         learns = learner is not None and self.models.newest > 0
         return {"learning": told} | ({"learners": learner.state()} if learner and learns else {})
 
@@ -177,6 +199,7 @@ class Learning:
         if told["tables"] != hash_of(tables):
             raise RunFailed("run", OTHER_TABLES)
         self.models.restore(tables, told["models"])
+        self.heads.restore(told["heads"])
         self._curves = {}
         self._news.replay_buffer.kept = told["notes"]
         if self._adaptive is not None:

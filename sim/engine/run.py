@@ -35,10 +35,10 @@ from sim.world.world import World
 class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
-    of_servers: those of each server, where there are several; of_links: of shared links. items: rows of the
-    table of that name. learning: likewise, those that training in it gave, and prototypes. arrived: requests
-    since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: of each server (instant, usable
-    replicas) at its start and wherever they changed.
+    of_servers: those of each server, where there are several; of_links: of shared links. learning: rows of
+    the table of that name that training in it gave, prototypes and heads likewise; items: rows of that table.
+    arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: of each server
+    (instant, usable replicas) at its start and wherever they changed.
     """
 
     end: float
@@ -52,6 +52,7 @@ class Chunk:
     loop_s: float
     steps: list[list[tuple[float, int]]]
     prototypes: dict[str, list[object]]
+    heads: dict[str, list[object]]
     items: Columns | None = None
 
 
@@ -139,8 +140,9 @@ class Run:
         links = self._parameters.network.names
         shared = of_links(ended.passages, links, start, end) if links else None
         merged = learning.take_rows_of_prototypes()
-        told = (rows, arrived, loop_s, steps, merged, items)
-        return Chunk(end, requests, attempts, seconds, apart, shared, *told)
+        taught = learning.take_rows_of_heads()
+        told = requests, attempts, seconds, apart, shared, rows
+        return Chunk(end, *told, arrived, loop_s, steps, merged, taught, items)
 
     def _by_server(self, at_s: NDArray[np.float64], of_servers: list[Columns]) -> Columns:
         """The rows of `servers`: second after second, server after server."""

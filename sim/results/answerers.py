@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim.engine.learning import Learning
 from sim.engine.state import Columns
 from sim.results.columns import OUTCOMES
-from sim.results.columns_by_run import NEAREST, answerers
+from sim.results.columns_by_run import BY_HEAD, NEAREST, answerers
 from sim.scenario import Scenario
 
 LOCAL, REMOTE, IN_FLIGHT, NO_POWER = (
@@ -23,16 +23,19 @@ BY_CLIENT, BY_SERVER, BY_NONE, BY_PROTOTYPE = range(4)
 @dataclass(frozen=True)
 class Answerers:
     """Per group, bool (groups,), whom its clients fall back to: client: their own model, or their prototypes
-    while they have some, prototype."""
+    while they have some, prototype; head: whether they answer by their own heads what a server sends back."""
 
     client: NDArray[np.bool_]
     prototype: NDArray[np.bool_]
+    head: NDArray[np.bool_]
 
     @staticmethod
     def of(scenario: Scenario) -> Answerers:
         falls_to = [group.fallback for group in scenario.fleet]
         return Answerers(
-            np.array([one != "none" for one in falls_to]), np.array([one == "prototype" for one in falls_to])
+            np.array([one != "none" for one in falls_to]),
+            np.array([one == "prototype" for one in falls_to]),
+            np.array([group.reply == "features" for group in scenario.fleet]),
         )
 
     @property
@@ -61,3 +64,24 @@ class Answerers:
         told = learning.nearest(rows["client"][fell], rows["sample"][fell], rows["completed_at"][fell])
         label[fell], age[fell] = told["label"], told["age"]
         return dict(zip((field.name for field in NEAREST), (label, age), strict=True))
+
+    def by_head(
+        self,
+        rows: Columns,
+        group: NDArray[np.int16],
+        by: NDArray[np.int64],
+        server_label: NDArray[np.int16],
+        learning: Learning,
+    ) -> tuple[Columns, NDArray[np.int16]]:
+        """The columns BY_HEAD: of what servers sent back as features, by the heads of the instant at which
+        these came; nothing where no group has heads. And what came of what was sent, (n,), of others what
+        the server's model says."""
+        if not self.head.any():
+            return {}, server_label
+        label, version = np.full(len(group), -1, dtype=np.int16), np.full(len(group), -1, dtype=np.int32)
+        mine = np.flatnonzero((by == BY_SERVER) & self.head[group])
+        asked = rows["client"][mine], rows["sample"][mine], rows["completed_at"][mine]
+        said = learning.said_by_heads(*asked, server_label[mine])
+        label[mine], version[mine] = said["label"], said["version"]
+        columns = dict(zip((field.name for field in BY_HEAD), (label, version), strict=True))
+        return columns, np.where(label >= 0, label, server_label)

@@ -40,6 +40,10 @@ DRAWN = pa.field("energy_j", pa.float64())  # of runs that say what devices draw
 # how long ago it was merged, else NaN.
 NEAREST = (pa.field("prototype_label", pa.int16()), pa.field("prototype_age_s", pa.float64()))
 
+# Of runs in which some server's answers are features: what the client's head said where it answered, else -1,
+# and the version of that head, else -1.
+BY_HEAD = (pa.field("head_label", pa.int16()), pa.field("head_version", pa.int32()))
+
 # Of runs whose clients move between cells: where the client was as it came; "": it does not move.
 CELL = pa.field("cell", NAME)
 
@@ -70,6 +74,7 @@ def requests(
     swaps: bool = False,
     batches: bool = False,
     has_sessions: bool = False,
+    has_heads: bool = False,
 ) -> pa.Schema:
     """The columns of `requests` in a run of this sort, where traces say so much."""
     own = (*(QUALITIES if is_graded else ()), *((OWN_COST,) if has_own_costs else ()))
@@ -78,6 +83,7 @@ def requests(
     own = (*own, *((COMPUTED,) if computes else ()), *(NEAREST if has_prototypes else ()))
     own = (*own, *((CELL,) if has_cells else ()), *(TOGETHER if batches else ()))
     own = (*own, *(BLOCK if has_sessions else ()))
+    own = (*own, *(BY_HEAD if has_heads else ()))
     return pa.schema([*REQUESTS, *own, *(OF_TRACES.field(name) for name in told)])
 
 
@@ -265,10 +271,27 @@ FEDERATION = pa.schema(
 BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads are wrong: of those uploaded
 
 
-def federation(has_broken: bool) -> pa.Schema:
-    """The columns of `federation` in a run of this sort."""
-    return FEDERATION.append(BROKEN) if has_broken else FEDERATION
+DROPPED = pa.field("dropped", pa.int32())  # of runs in which clients drop out: of those that took part
 
+
+def federation(has_broken: bool, has_dropout: bool) -> pa.Schema:
+    """The columns of `federation` in a run of this sort."""
+    own = (*((BROKEN,) if has_broken else ()), *((DROPPED,) if has_dropout else ()))
+    return pa.schema([*FEDERATION, *own])
+
+
+# How heads learned: a row for each round and client that took part.
+HEADS = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("client_id", pa.int32()),
+        ("group", NAME),
+        ("phase", NAME),  # "shared", or "personal": of rounds that merge nothing
+        ("labels", pa.int64()),  # samples that it has been told the labels of by then
+        ("steps", pa.int32()),  # that it took: none without labels
+        ("loss", pa.float64()),  # mean over the steps' batches, each before its step; NaN: no step
+    ]
+)
 
 # What was merged where clients share prototypes: a row for each round, group, frozen model and class.
 PROTOTYPES = pa.schema(

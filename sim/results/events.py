@@ -71,11 +71,15 @@ def _of_rounds(plan: Schedule, models: tuple[str, ...]) -> list[Event]:
 
 
 def _of_merges(world: World) -> list[Event]:
-    """Merged versions by their number, rounds without one by theirs."""
+    """Merged versions by their number, rounds without one by theirs, and the first in which heads that were
+    shared are personal."""
     held = world.federated.rounds if world.federated is not None else ()
-    what = "prototypes" if world.scenario.shares_prototypes else "rejectors"
+    federation = world.scenario.federation
+    what = str(federation.learns) if federation is not None else ""
     found = [(one.merges_at_s, f"{what}_merged", what, float(one.merged)) for one in held if one.merged]
     lost = [one for one in held if one.fate == "lost"]
+    own = [one for one in held if one.fate == "own" and what == "heads" and one.number > 1]
+    found += [(one.due_at_s, "heads_personal", what, float(one.number)) for one in own[:1]]
     return found + [(one.merges_at_s, "merge_lost", what, float(one.number)) for one in lost]
 
 

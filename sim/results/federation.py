@@ -18,7 +18,8 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
     """Its columns, round after round, group after group of those that learn."""
     scenario, known = world.scenario, world.federated
     has_broken = scenario.federation is not None and scenario.federation.broken is not None
-    found: dict[str, list[Any]] = {name: [] for name in federation(has_broken).names}
+    has_dropout = scenario.federation is not None and scenario.federation.dropout > 0
+    found: dict[str, list[Any]] = {name: [] for name in federation(has_broken, has_dropout).names}
     if known is None:
         return found
     bounds = list(pairwise([*world.population.first, scenario.clients]))
@@ -44,6 +45,7 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
                 uploaded * upload_bytes(scenario, shared),
                 received.sum() * NUMBER_BYTES * shared,
                 *((_in(held.broken, first, end).sum(),) if has_broken else ()),
+                *((_in(held.dropped, first, end).sum(),) if has_dropout else ()),
             )
             for name, value in zip(found, row, strict=True):
                 found[name].append(value)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from sim.engine.events import REMOTE
 from sim.engine.state import NEW_SEND, Columns, Ended
-from sim.results.columns_by_run import TOGETHER
+from sim.results.columns_by_run import COLD, LOADS, TOGETHER
+from sim.world.parameters import Parameters
 
 # What rows tell of it, and what stands there in a row without one.
 _NEVER = {
@@ -57,6 +58,12 @@ def is_answer(ended: Ended) -> NDArray[np.bool_]:
         np.minimum.at(first, row[found], attempt[found])
         found &= attempt == first[row]
     return found
+
+
+def met(parameters: Parameters, sends: Columns) -> Columns:
+    """What servers of some sorts tell of a send."""
+    found: Columns = {COLD.name: sends["is_cold"]} if parameters.has_calls else {}
+    return found | ({LOADS.name: sends["loads"]} if parameters.swaps else {})
 
 
 def left_together(ended: Ended) -> Columns:

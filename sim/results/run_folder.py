@@ -42,6 +42,7 @@ ENTRIES = {
     "items.parquet",
     "federation.parquet",
     "prototypes.parquet",
+    "heads.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",

@@ -17,7 +17,7 @@ from sim.results import columns_by_run as by_run
 from sim.results.answerers import BY_CLIENT, BY_NONE, BY_PROTOTYPE, BY_SERVER, NO_POWER, Answerers
 from sim.results.coded import coded_table
 from sim.results.columns import CAUSES, OUTCOMES
-from sim.results.last_sends import is_answer, last_sends, left_together
+from sim.results.last_sends import is_answer, last_sends, left_together, met
 from sim.results.whom import Whom
 from sim.world.energy import JOULE
 from sim.world.parameters import Parameters
@@ -83,6 +83,7 @@ class Tabulator:
             self.parameters.swaps,
             self.parameters.most_batched > 0,
             self.parameters.has_sessions,
+            by_run.BY_HEAD[0].name in columns,
         )
         return coded_table(columns, by_run.kept(schema, self.detail), self.names)
 
@@ -112,7 +113,7 @@ class Tabulator:
             columns[by_run.DRAWN.name] = rows["drawn"] / JOULE
         if self.parameters.most_batched > 0:
             columns |= left_together(ended)
-        return columns | self._met(last)
+        return columns | met(self.parameters, last)
 
     def attempts(self, ended: Ended) -> pa.Table:
         """Every send of the requests that took several, by request and attempt."""
@@ -120,7 +121,7 @@ class Tabulator:
         several = np.flatnonzero((np.bincount(row, minlength=len(ended.rows["client"])) > 1)[row])
         several = several[np.lexsort((attempt[several], row[several]))]
         sends = take(ended.sends, several)
-        columns = self._sent(sends) | self._met(sends)
+        columns = self._sent(sends) | met(self.parameters, sends)
         columns |= {
             "request_id": ended.rows["request_id"][sends["row"]],
             "attempt": sends["attempt"],
@@ -222,11 +223,6 @@ class Tabulator:
             "server_cause": sends["cause"],
         }
 
-    def _met(self, sends: Columns) -> Columns:
-        """What servers of some sorts tell of a send."""
-        found: Columns = {by_run.COLD.name: sends["is_cold"]} if self.parameters.has_calls else {}
-        return found | ({by_run.LOADS.name: sends["loads"]} if self.parameters.swaps else {})
-
     def _answered(self, rows: Columns, last: Columns, server_version: NDArray[np.int32]) -> Columns:
         """Who answered, what, when, and what it cost."""
         clients, outcome = self.parameters.clients, rows["outcome"]
@@ -238,9 +234,10 @@ class Tabulator:
         by = np.where(recalled >= 0, BY_PROTOTYPE, by)
         asked = self.whom.models(rows["client"], last)
         client_label, server_label = self._labels(rows, group, server_version, asked)
-        answer = np.select([by == BY_CLIENT, by == BY_SERVER], [client_label, server_label], recalled)
+        by_head, sent_back = self.answerers.by_head(rows, group, by, server_label, self.learning)
+        answer = np.select([by == BY_CLIENT, by == BY_SERVER], [client_label, sent_back], recalled)
         answered_at = np.where(by == BY_NONE, np.nan, rows["completed_at"])
-        return nearest | {
+        return (nearest | by_head) | {
             "first_answer_at_s": np.where(
                 outcome == NO_POWER, np.nan, self._first_answers(rows, group, answered_at)
             ),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sim.engine.state import Columns, Ended, State
 from sim.errors import RunFailed
+from sim.results.answer_audit import check_answerers
 from sim.results.budget_audit import charge, nothing_charged
 from sim.results.call_audit import CallAudit
 from sim.results.columns import OUTCOMES
@@ -83,7 +84,7 @@ class Verifier:
             self._check_links(table)
             self._check_parts(table)
         self._check_answers(requests)
-        self._check_prototypes(requests)
+        check_answerers(requests)
         outcomes = np.bincount(requests["outcome"].combine_chunks().indices, minlength=len(OUTCOMES))
         if outcomes[OUTCOMES.index("in_flight")] and not last:
             raise RunFailed("run", "a request was written before its outcome was known")
@@ -256,19 +257,6 @@ class Verifier:
         wrong |= (number == 1) & left & (takes_s > 0) & np.isnan(computed)
         if np.any(wrong):
             raise RunFailed("run", f"request {ids[wrong][0]} left before its device had done its part")
-
-    def _check_prototypes(self, requests: pa.Table) -> None:
-        """A prototype answers in place of a server alone, and was merged before it does."""
-        if "prototype_age_s" not in requests.column_names:
-            return
-        answerer, age = requests["answered_by"].to_numpy(), requests["prototype_age_s"].to_numpy()
-        outcome, label = requests["outcome"].to_numpy(), requests["prototype_label"].to_numpy()
-        answers = answerer == "prototype"
-        wrong = answers & (np.isin(outcome, ("local", "remote", "in_flight", "no_power")) | ~(age >= 0))
-        wrong |= answers != (label >= 0)
-        if np.any(wrong):
-            request = requests["request_id"][int(np.argmax(wrong))].as_py()
-            raise RunFailed("run", f"request {request} was answered by a prototype that its client had not")
 
     def _usable_at(self, server: int, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """As many replicas of a server as were usable at each instant; where several changes share it, the

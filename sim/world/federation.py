@@ -33,11 +33,11 @@ class FederationRound:
     """One round, and its fate.
 
     "merged": the server merged what had been uploaded by `merges_at_s`; "lost": it was down then, or nothing
-    was there; "own": nothing is merged, as the scenario has it; "unfinished": it would merge, or the
+    was there; "own": nothing is merged, as the scenario has it then; "unfinished": it would merge, or the
     rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
-    none. trains: who takes part; uploads: whose rejector was there in time; broken: for which of these it was
-    wrong; receives, at received_at_s: who was sent the merged one and got it before its next round and the
-    horizon. All ascending.
+    none. trains: who takes part; dropped: who of these drops out; uploads: whose rejector was there in time;
+    broken: for which of these it was wrong; receives, at received_at_s: who was sent the merged one and got
+    it before its next round and the horizon. All ascending.
     """
 
     number: int
@@ -48,6 +48,7 @@ class FederationRound:
     trains: Clients = field(default_factory=lambda: NOBODY)
     uploads: Clients = field(default_factory=lambda: NOBODY)
     broken: Clients = field(default_factory=lambda: NOBODY)
+    dropped: Clients = field(default_factory=lambda: NOBODY)
     receives: Clients = field(default_factory=lambda: NOBODY)
     received_at_s: Instants = field(default_factory=lambda: np.empty(0))
 
@@ -68,8 +69,8 @@ class Federated:
     """All instants of it.
 
     updates: in order of time. copies: which merged version each client got last; rejectors: which version of
-    all it decides by, of which there is one for each update, `of_rejectors`, or none but 0 where prototypes
-    are learned. listens: bool (clients,), who learns.
+    all it decides by, of which there is one for each update, `of_rejectors`, or none but 0 where something
+    else is learned. heads: which version of all its head has, likewise. listens: bool (clients,), who learns.
     """
 
     rounds: tuple[FederationRound, ...]
@@ -78,6 +79,7 @@ class Federated:
     rejectors: Versions
     listens: NDArray[np.bool_]
     of_rejectors: bool
+    heads: Versions
 
 
 def federated(
@@ -93,9 +95,10 @@ def federated(
     Then it uploads what is shared, at the first instant at which the server and its link are up; what its
     link breaks off, or meets the server down, starts over. At due + wait_s the server merges what is there,
     if it is up, and sends it to all who took part in the round and had a fellow's upload in theirs. A
-    broadcast that does not arrive before its client's next round is of no use and not sent. numbers: how many
-    a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages leave
-    of the server.
+    broadcast that does not arrive before its client's next round is of no use and not sent. Who drops out
+    neither uploads nor is sent anything in that round; in personal rounds of heads nobody does. numbers: how
+    many a rejector shares, by group. Who is away as a round is due takes no part in it. drawn: what outages
+    leave of the server.
     """
     assert scenario.federation is not None
     walk = _Walk(
@@ -111,7 +114,8 @@ def federated(
         walk.copies.versions(),
         walk.rejectors.versions(),
         walk.listens,
-        not scenario.shares_prototypes,
+        scenario.federation.learns == "rejectors",
+        walk.heads.versions(),
     )
 
 
@@ -156,12 +160,13 @@ class _Walk:
             for group, (up, down) in zip(scenario.fleet, sizes, strict=True)
         ]
         self._absent = Draws(scenario.seed, "absent from a round")
+        self._drops_out = Draws(scenario.seed, "dropped out of a round")
         self._set_of = _sets(scenario, clients)
         self._broken = broken_clients(scenario)
         self.rounds: list[FederationRound] = []
         self.updates: list[RejectorUpdate] = []
         self._merged = 0
-        self.copies, self.rejectors = Log(n, scenario.horizon_s), Log(n, scenario.horizon_s)
+        self.copies, self.rejectors, self.heads = (Log(n, scenario.horizon_s) for _ in range(3))
 
     def hold(self, number: int, due_s: float, next_s: float) -> None:
         """One round; next_s: when the next one is due, or the horizon."""
@@ -172,9 +177,9 @@ class _Walk:
             return
         every = np.arange(self._clients.size, dtype=np.int32)
         is_there = self._presence.is_there(np.full(len(every), due_s), every)
-        present = self.listens & is_there & self._takes_part(number)
+        present = self.listens & is_there & self._has_none(self._absent, federation.absent, number)
         trains = _these(present)
-        if federation.merge == "none":
+        if not federation.merges_at(due_s):
             self._train(FederationRound(number, due_s, merges_s, "own", trains=trains), present, ready_s)
             return
         if merges_s >= horizon_s:
@@ -182,8 +187,9 @@ class _Walk:
                 FederationRound(number, due_s, merges_s, "unfinished", trains=trains), present, ready_s
             )
             return
-        ready = np.where(present, ready_s, np.inf)
-        uploaded = present & (self._reachable.accepted(ready, self._take(number, 0), merges_s) <= merges_s)
+        stays = present & self._has_none(self._drops_out, federation.dropout, number)
+        ready = np.where(stays, ready_s, np.inf)
+        uploaded = stays & (self._reachable.accepted(ready, self._take(number, 0), merges_s) <= merges_s)
         is_up = float(self._reachable.server_next_up(np.array([merges_s]))[0]) == merges_s
         if not is_up or not uploaded.any():
             lost = FederationRound(
@@ -194,10 +200,11 @@ class _Walk:
                 trains=trains,
                 uploads=_these(uploaded),
                 broken=_these(uploaded & self._broken),
+                dropped=_these(present & ~stays),
             )
             self._train(lost, present, ready_s)
             return
-        served = present & np.isin(self._set_of, self._set_of[uploaded])
+        served = stays & np.isin(self._set_of, self._set_of[uploaded])
         arrives = self._reachable.arrivals(
             np.where(served, merges_s, np.inf), self._take(number, 1), min(next_s, horizon_s)
         )
@@ -212,6 +219,7 @@ class _Walk:
             trains,
             _these(uploaded),
             _these(uploaded & self._broken),
+            _these(present & ~stays),
             _these(received),
             arrives[received],
         )
@@ -226,15 +234,17 @@ class _Walk:
         self._decides_by(present, np.full(len(present), ready_s))
 
     def _decides_by(self, who: NDArray[np.bool_], at_s: Instants) -> None:
-        """What the last update made; who learns prototypes decides as before."""
-        if self._federation.learns == "rejectors":
-            self.rejectors.add(len(self.updates), who, at_s)
+        """What the last update made; who learns no rejectors decides as before."""
+        made = {"rejectors": self.rejectors, "heads": self.heads}.get(self._federation.learns)
+        if made is not None:
+            made.add(len(self.updates), who, at_s)
 
-    def _takes_part(self, number: int) -> NDArray[np.bool_]:
+    def _has_none(self, draws: Draws, share: float, number: int) -> NDArray[np.bool_]:
+        """Whom a misfortune that befalls a share of all does not befall in a round, bool (clients,)."""
         every = np.arange(self._clients.size)
-        if not self._federation.absent:
+        if not share:
             return np.ones(len(every), dtype=bool)
-        return self._absent.many(every, number) >= self._federation.absent
+        return draws.many(every, number) >= share
 
     def _take(self, number: int, direction: int) -> Instants:
         """What the transfer of a round takes each client, up (0) or down (1)."""
@@ -248,6 +258,8 @@ class _Walk:
 def _learns(scenario: Scenario, group: Group) -> bool:
     if scenario.shares_prototypes:
         return group.fallback == "prototype"
+    if scenario.shares_heads:
+        return group.reply == "features"
     return SCORES[group.policy.score].needs_rejector
 
 

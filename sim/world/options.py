@@ -26,9 +26,10 @@ class Way:
 class Option:
     """server, model: their places in the scenario. c_e: price of a charged send. over: the shared links on
     the way, by their places; bits: of a payload on them. transfer_s: of a payload over the client's own link;
-    tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload. device_s, device:
-    time and nanojoules that the device takes before it sends; work: what service is multiplied by. ways: from
-    each cell of its group the place of its way among the group's; one where nobody moves."""
+    tx, rx: power of its radio, in nanowatts; tail_s: for which it listens behind a payload; reply_s: of an
+    answer over it. device_s, device: time and nanojoules that the device takes before it sends; work: what
+    service is multiplied by. ways: from each cell of its group the place of its way among the group's; one
+    where nobody moves."""
 
     name: str
     server: int
@@ -44,6 +45,7 @@ class Option:
     device_s: float = 0.0
     device: int = 0
     work: float = 1.0
+    reply_s: float = 0.0
 
 
 def options(scenario: Scenario, group: Group) -> tuple[tuple[Option, ...], tuple[Way, ...]]:
@@ -80,6 +82,7 @@ def options(scenario: Scenario, group: Group) -> tuple[tuple[Option, ...], tuple
                 float(one.device_s),
                 nearest(one.device_j * JOULE),
                 one.work,
+                link.reply_s,
             )
         )
     return tuple(found), tuple(ways)

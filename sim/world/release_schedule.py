@@ -40,7 +40,7 @@ class Schedule:
     counted: `copies` and `rejectors` in such versions.
 
     With federation the server has version 0 alone. What is versioned are the rejectors, by `updates`, one for
-    each start, unless prototypes are learned: copies are of what the server merged, counted by themselves.
+    each start, or the `heads`, or nothing; copies are of what the server merged, counted by themselves.
     news_at_s: when what requests taught is used; copied_at_s, learned_at_s: from when on there are the
     versions that copies and rejectors count. gaps_s: what the rounds so far chose where gaps are adaptive;
     then all up to where the next one begins is as it will ever be.
@@ -61,6 +61,7 @@ class Schedule:
     heard: Instants | None = None
     updates: tuple[RejectorUpdate, ...] = ()
     gaps_s: tuple[float, ...] = ()
+    heads: Versions | None = None
 
     def server_version(self, at_s: Instants) -> NDArray[np.int32]:
         """The version in force at each instant; it is in force from its instant on."""
@@ -193,6 +194,7 @@ def schedule_of(known: Federated) -> Schedule:
         made=np.zeros((1, 1), dtype=np.bool_),
         counted=(known.copies, known.rejectors),
         updates=known.updates,
+        heads=known.heads,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from here import called
-from played_runs import OF_TWO, played, played_agreeing
+from played_runs import OF_HEADS, OF_TWO, played, played_agreeing
 from run_folders import write_folder
 
 import analysis
@@ -108,6 +108,16 @@ def of_sharers(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         tmp_path_factory,
         "sharers",
         lambda path: played("learning_together", path, shared, shared_numbers=(650,)),
+    )
+
+
+@pytest.fixture(scope="session")
+def of_heads(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of clients that answer from features by made-up heads, personal from 80 s on."""
+    return made_once(
+        tmp_path_factory,
+        "heads",
+        lambda path: played("learning_together", path, OF_HEADS, shared_numbers=(650,)),
     )
 
 

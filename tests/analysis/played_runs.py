@@ -31,6 +31,14 @@ OF_TWO = {  # models that began with what clients together say, as the table `wa
     "agreement": [0.875, 0.9375],
 }
 
+OF_HEADS = (  # clients that answer by heads from features of 256 bytes, personal from 80 s on
+    "federation.learns=heads",
+    "federation.dropout=0.3",
+    "federation.heads={personalise_at_s: 80}",
+    "fleet.*.reply=features",
+    "fleet.*.link.reply_bytes=256",
+)
+
 
 def played_agreeing(name: str, path: Path) -> tuple[Path, dict[str, Any]]:
     """The same, where clients answer four samples of five as the server does."""
@@ -49,7 +57,7 @@ def played(name: str, path: Path, changes: tuple[str, ...] = (), **known: Any) -
     learned = replace(made_up(scenario, samples=120), **known)
     learner = MadeUpLearner(scenario, learned) if scenario.learns_in_run else None
     done = simulate(World(scenario), learned, path, learner=learner)
-    write_learned(World(scenario), learned, learned.client_hashes, path, prototypes=done.prototypes)
+    write_learned(World(scenario), learned, learned.client_hashes, path, None, done.prototypes, done.heads)
     (path / "scenario.yaml").write_text(write(scenario))
     with pytest.MonkeyPatch.context() as patched:
         draw_plainly(patched)

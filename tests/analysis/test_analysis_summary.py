@@ -36,11 +36,11 @@ def summaries(
     of_sharers: Finished,
     of_batching: Finished,
     of_sessions: Finished,
+    of_heads: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
     runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers, of_batching)
-    runs = (*runs, of_sessions)
-    return [summary for _, summary in runs]
+    return [summary for _, summary in (*runs, of_sessions, of_heads)]
 
 
 def test_every_number_has_a_definition_and_every_definition_a_number(summaries: list[dict[str, Any]]) -> None:

@@ -10,15 +10,18 @@ from strategies import spans, worlds
 from worlds import WrittenArrivals, made_up
 
 from sim.messages import Learned
+from sim.registry.online_prices import OnlineRule
 from sim.registry.scores import SCORES
-from sim.scenario import Scenario
+from sim.scenario import Group, Scenario
 
 
 @st.composite
-def federations(draw: st.DrawFn, horizon: float, lattice: bool, prototypes: bool) -> dict[str, Any]:
+def federations(draw: st.DrawFn, horizon: float, lattice: bool, learns: str) -> dict[str, Any]:
     """Short rounds, so that there are some: what a client learns may be late, lost or overtaken."""
     every_s = draw(spans(lattice, 4, int(2 * horizon)))
+    prototypes = learns == "prototypes"
     merges = ["average", "median"] if prototypes else ["none", "average", "average", "laplace", "median"]
+    merges = [one for one in merges if learns != "heads" or one != "laplace"]
     found: dict[str, Any] = {
         "every_s": every_s,
         "steps": draw(st.integers(1, 2)),
@@ -28,8 +31,13 @@ def federations(draw: st.DrawFn, horizon: float, lattice: bool, prototypes: bool
         "among": "variant" if prototypes else draw(st.sampled_from(["variant", "group"])),
         "absent": draw(st.sampled_from([0.0, 0.0, 0.4])),
         "label_delay_s": draw(spans(lattice, 0, 6)),
-        "learns": "prototypes" if prototypes else "rejectors",
+        "learns": learns,
     }
+    if found["merge"] != "none":
+        found["dropout"] = draw(st.sampled_from([0.0, 0.0, 0.4]))
+    if learns == "heads":
+        own_from = [None] if found["merge"] == "none" else [None, 2 * every_s, horizon / 2]
+        found["heads"] = {"personalise_at_s": draw(st.sampled_from(own_from))}
     if found["merge"] != "none" and draw(st.booleans()):
         found["broken"] = {"share": 0.5, "fault": "noise"}
     return found
@@ -40,15 +48,24 @@ def together(draw: st.DrawFn) -> tuple[Scenario, Learned, WrittenArrivals, float
     """A scenario, what was learned before it, its arrivals and the length of a chunk."""
     scenario, arrivals, chunk_s = draw(worlds())
     told = scenario.model_dump()
-    prototypes = draw(st.booleans())
+    learns = draw(st.sampled_from(["rejectors", "prototypes", "heads"]))
     told["training"]["online"], told["training"]["feedback"] = None, "full"
     lattice = draw(st.booleans())
-    told["federation"] = draw(federations(scenario.horizon_s, lattice, prototypes))
+    told["federation"] = draw(federations(scenario.horizon_s, lattice, learns))
     for place, group in enumerate(told["fleet"]):
         group["device"]["battery"] = None  # which does not go with it yet
         if group["policy"]["price"]["kind"] in {"energy_aware", "always_local"}:
             group["policy"]["price"] = {"kind": "always_remote"}
-        if prototypes:
+        if learns == "heads":
+            group["reply"] = "features" if place == 0 else draw(st.sampled_from(["features", "label"]))
+            group["rejector"]["per"] = "variant"
+            group["link"]["reply_bytes"] = draw(st.sampled_from([0, 500]))
+            if draw(st.booleans()):  # that some features come back
+                group["policy"]["price"] = {"kind": "always_remote"}
+                group["budget"] = group["breaker"] = group["timeout_s"] = group["deadline_s"] = None
+            if isinstance(Group.model_validate(group).policy.price, OnlineRule):
+                group["policy"]["price"] = {"kind": "always_remote"}
+        elif learns == "prototypes":
             group["fallback"] = "prototype" if place == 0 else draw(st.sampled_from(["prototype", "none"]))
             group["rejector"]["per"] = "variant"
         else:

@@ -365,3 +365,25 @@ def test_a_prototype_that_answers_too_early_or_what_was_kept(monkeypatch: Patch,
     monkeypatch.setattr(place, mutant)
     with pytest.raises(RunFailed, match="by a prototype that its client had not"):
         run(scenario)
+
+
+def older_and_older(_learning, _client, _sample, at_s, server):
+    """Heads that grow younger: those of the last merge answer first."""
+    return {"label": server, "version": (1000 - 10 * at_s).astype(np.int32)}
+
+
+def as_another_says(_learning, _client, _sample, _at_s, server):
+    """Before any head has learned, something else than the server's own layer."""
+    return {"label": (server + 1).astype(np.int16), "version": np.zeros(len(server), dtype=np.int32)}
+
+
+@pytest.mark.parametrize("mutant", [older_and_older, as_another_says])
+def test_a_head_that_its_client_had_not(monkeypatch: Patch, mutant):
+    times = {"every_s": 4.0, "steps": 1, "step_s": 0.1, "wait_s": 2.0, "learns": "heads"}
+    policy = {"score": "confidence", "price": {"kind": "always_remote"}}
+    plain = world({}, reply="features", policy=policy).model_dump()
+    scenario = Scenario.model_validate(plain | {"federation": times, "horizon_s": 20.0})
+    run(scenario)
+    monkeypatch.setattr("sim.engine.learning.Learning.said_by_heads", mutant)
+    with pytest.raises(RunFailed, match="by a head that its client had not"):
+        run(scenario)

@@ -154,6 +154,7 @@ class Fixed:
             ways=parameters.most_ways,
             cells=parameters.cells.most,
             anyone_has_obstacles=bool(parameters.has_obstacles.any()),
+            answers_take_time=any(option.reply_s > 0 for of in parameters.options for option in of),
             is_held=parameters.charge_on != "send",
             backoff_root=np.uint64(parameters.patience[0].backoff.draws.root),
             policy_root=np.uint64(Draws(parameters.seed, "policy").root),

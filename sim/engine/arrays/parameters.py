@@ -104,6 +104,7 @@ class Options(NamedTuple):
     device_s: Floats
     device: Ints
     work: Floats
+    reply_s: Floats
     way: Ints  # of each option from each cell, `constants.cells` each
     latency_s: Floats  # so: what its link takes on average
 
@@ -128,6 +129,7 @@ class Constants(NamedTuple):
     ways: int  # likewise
     cells: int  # likewise, 1 where nobody moves
     anyone_has_obstacles: bool
+    answers_take_time: bool
     is_held: bool
     backoff_root: np.uint64
     policy_root: np.uint64

@@ -30,7 +30,7 @@ from sim.engine.handlers.primitives import put, whole_number
 from sim.engine.handlers.queue import oldest, pop_next
 from sim.engine.handlers.sessions import items_of
 from sim.engine.handlers.switching import switch_model
-from sim.engine.handlers.work import mean_work
+from sim.engine.handlers.work import mean_work, option_of
 from sim.engine.linking import handler
 from sim.policy import waiting
 from sim.scenario.schema.values import SHORTEST_S
@@ -245,6 +245,8 @@ def complete(w: Any, r: Any, s: Any, now: Any, replica: Any, ended: Any) -> Any:
 def hand_back(w: Any, r: Any, s: Any, now: Any, send: Any) -> Any:
     """An answer is ready and goes down to the client."""
     sends, clients = w.sends, w.clients
+    if w.constants.answers_take_time:
+        sends.downlink_s[send] += w.options.reply_s[option_of(w, send)]
     if w.constants.anyone_has_obstacles and clients.has_obstacles[w.rows.client[sends.row[send]]]:
         if not goes_down(w, now, send):
             swallow(sends.cause, sends.closed_at, now, send)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import REJECTOR_FAMILIES
+from sim.registry.online_prices import OnlineRule
 from sim.registry.prices import AlwaysLocal
 from sim.registry.scores import SCORES
 from sim.scenario.rules.learning import MOST_ROUNDS
@@ -41,8 +42,11 @@ def broken_uploads_are_merged(scenario: Scenario) -> Iterator[Breach]:
     if federation is None or federation.broken is None:
         return
     path: Path = ("federation", "broken")
-    if federation.merge == "none":
-        yield path, "...", "nothing is uploaded with merge: none: must be null"
+    if not federation.merges_at(federation.every_s):
+        rule = "nothing is uploaded with merge: none: must be null"
+        if federation.merge != "none":
+            rule = "heads are personal in every round, and nothing is uploaded: must be null"
+        yield path, "...", rule
         return
     share, most = federation.broken.share, max(group.clients for group in scenario.fleet)
     if share * most < 0.5:
@@ -118,6 +122,57 @@ def prototypes_are_merged_class_by_class(scenario: Scenario) -> Iterator[Breach]
         yield ("federation", "share"), federation.share, "prototypes have no layers: must be all"
 
 
+def heads_have_users(scenario: Scenario) -> Iterator[Breach]:
+    """Whose server sends features back has a head that learns, and the other way round."""
+    users = [index for index, group in enumerate(scenario.fleet) if group.reply == "features"]
+    if not scenario.shares_heads:
+        for index in users:
+            yield ("fleet", index, "reply"), "features", "needs federation with learns: heads"
+        return
+    for index in users:
+        price = scenario.fleet[index].policy.price
+        if isinstance(price, AlwaysLocal):
+            rule = "of clients that never ask a server: must be label"
+            yield ("fleet", index, "reply"), "features", rule
+        if isinstance(price, OnlineRule) or price.is_python:
+            rule = (
+                "hears what the server's model would say, and not the head that answers, of reply: features"
+            )
+            yield ("fleet", index, "policy", "price", "kind"), price.kind, rule
+    if not users:
+        yield ("federation", "learns"), "heads", "no group has reply: features: must be rejectors"
+
+
+def heads_are_whole(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None:
+        return
+    if federation.learns != "heads":
+        if federation.heads is not None:
+            yield ("federation", "heads"), "...", "is of learns: heads: must be null"
+        return
+    if federation.merge == "laplace":
+        yield ("federation", "merge"), "laplace", "heads take none, average or median"
+    if federation.share != "all":
+        yield ("federation", "share"), federation.share, "a head is one layer: must be all"
+    if scenario.training.specialise:
+        yield ("training", "specialise"), True, "does not go with learns: heads yet: must be false"
+    at_s = federation.heads.personalise_at_s if federation.heads is not None else None
+    if at_s is None:
+        return
+    path: Path = ("federation", "heads", "personalise_at_s")
+    if federation.merge == "none":
+        yield path, at_s, "nothing is merged with merge: none, so that heads are personal: must be null"
+    elif 0 < scenario.horizon_s <= at_s:
+        yield path, at_s, f"must be less than horizon_s, {scenario.horizon_s:.12g}, or null"
+
+
+def who_drops_out_would_upload(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is not None and federation.dropout and not federation.merges_at(federation.every_s):
+        yield ("federation", "dropout"), federation.dropout, "nothing is uploaded in any round: must be 0"
+
+
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
     broken_uploads_are_merged,
@@ -125,4 +180,7 @@ FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     everybody_has_a_rejector_of_its_own,
     prototypes_have_users,
     prototypes_are_merged_class_by_class,
+    heads_have_users,
+    heads_are_whole,
+    who_drops_out_would_upload,
 )

@@ -127,6 +127,7 @@ def needs_of(scenario: Scenario, group: Group, index: int, seen: int) -> list[Ne
         Need(*_rounds(scenario), versions, "the versions of its models"),
         Need(clients, group.clients, weights if personal else 0, "personal rejectors"),
         Need(variants, group.model.variants, _prototypes(scenario, group, looked_up), "its prototypes"),
+        Need(clients, group.clients, _heads(scenario, group, looked_up), "its heads"),
         Need(
             variants, group.model.variants, looked_at_bytes(scenario, group, seen), "what rejectors look at"
         ),
@@ -151,6 +152,16 @@ def _prototypes(scenario: Scenario, group: Group, looked_up: float) -> float:
     features, classes = _family(group).features, classes_of(scenario) or UNKNOWN_CLASSES
     said = looked_up * group.model.variants * (features * FLOAT_BYTES + rounds(scenario) / 2 * LABEL_BYTES)
     return said + group.clients * classes * features * PROTOTYPE_BYTES
+
+
+def _heads(scenario: Scenario, group: Group, looked_up: float) -> float:
+    """What each head says of all samples, in the versions that are kept; its numbers, and the features."""
+    if group.reply != "features":
+        return 0.0
+    family = model_family(scenario.first_model.family) or ModelFamily("")
+    classes = classes_of(scenario) or UNKNOWN_CLASSES
+    said = VERSIONS_KEPT * looked_up * group.clients * LABEL_BYTES
+    return said + (looked_up + group.clients * classes) * family.features * FLOAT_BYTES
 
 
 def _ways(scenario: Scenario, group: Group, index: int) -> float:

@@ -66,8 +66,8 @@ class Scenario(Part):
     training: Training = Training()
     """How server and rejectors learn, before and during the run."""
     federation: Federation | None = None
-    """What clients learn during the run, each from its own answers, and merge: rejectors or prototypes; null:
-    nothing."""
+    """What clients learn during the run, each from its own answers, and merge: rejectors, prototypes or
+    heads; null: nothing."""
     study: Study | None = None
     """More settings in which rejectors are trained and judged, without traffic; null: none."""
     engine: Engine = Engine()
@@ -100,6 +100,11 @@ class Scenario(Part):
     def shares_prototypes(self) -> bool:
         """Whether what clients learn together are means of features."""
         return self.federation is not None and self.federation.learns == "prototypes"
+
+    @property
+    def shares_heads(self) -> bool:
+        """Whether what clients learn together are the layers that answer from the server's features."""
+        return self.federation is not None and self.federation.learns == "heads"
 
     @property
     def learns_in_run(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.schema.values import Count, Part, PositiveShare, Share, Span, SpanOrZero
+from sim.scenario.schema.values import Count, Part, Positive, PositiveShare, Share, Span, SpanOrZero
 
 
 class Broken(Part):
@@ -22,17 +22,33 @@ class Broken(Part):
     """How many times as large as their own numbers it is, in the root mean square."""
 
 
+class Heads(Part):
+    """How clients' own last layers learn, which answer from the features that a server sends back."""
+
+    learning_rate: Annotated[Positive, Field(le=1e3)] = 0.05
+    """Of plain stochastic gradient descent on the cross-entropy."""
+    batch: Count = 16
+    """Samples in a step, drawn with replacement from all that the client has been told the labels of, so that
+    clients work alike whatever they were told."""
+    personalise_at_s: SpanOrZero | None = None
+    """From then on rounds are each client's own: nothing is uploaded, merged or sent; null: never, 0: from
+    the start."""
+
+
 class Federation(Part):
     """What clients learn during the run, each from what it was answered, and how that is merged."""
 
-    learns: Literal["rejectors", "prototypes"] = "rejectors"
+    learns: Literal["rejectors", "prototypes", "heads"] = "rejectors"
     """`rejectors`: whom to ask; `prototypes`: what each class looks like, as means of features of the frozen
-    model, for groups with `fallback: prototype`."""
+    model, for groups with `fallback: prototype`; `heads`: what to make of the features that the server sends
+    back, for groups with `reply: features`."""
+    heads: Heads | None = None
+    """How heads learn, of `learns: heads`; null: as its defaults say."""
 
     every_s: Span
     """Time between two rounds."""
     steps: Count
-    """Steps of each rejector in a round; of prototypes what they take together with `step_s`."""
+    """Steps of each rejector or head in a round; of prototypes what they take together with `step_s`."""
     step_s: SpanOrZero
     """Time of such a step on the device."""
     wait_s: Span
@@ -40,7 +56,8 @@ class Federation(Part):
     merge: Literal["none", "average", "laplace", "median"] = "average"
     """`none`: each client keeps its own; `average`: weighed by the number of answers, of prototypes class by
     class; `laplace`: each parameter weighed by its precision (diagonal Fisher information), which is
-    uploaded, too; `median`: of each parameter. Prototypes take `average` and `median`."""
+    uploaded, too; `median`: of each parameter. Prototypes take `average` and `median`, heads `none` as
+    well."""
     among: Literal["variant", "group"] = "variant"
     """Whose rejectors are merged: those of clients with the same frozen model, or of the whole group."""
     share: Literal["all", "body", "head"] = "all"
@@ -48,7 +65,15 @@ class Federation(Part):
     client's own."""
     absent: Share = 0.0
     """Probability that a client takes no part in a round."""
+    dropout: Share = 0.0
+    """Probability that a client that took part in a round drops out of it before its upload: what it learned
+    stays with it, and what is merged then does not reach it."""
     broken: Broken | None = None
     """Clients whose uploads are wrong; null: none."""
     label_delay_s: SpanOrZero = 0.0
     """From an answer to the label."""
+
+    def merges_at(self, due_s: float) -> bool:
+        """Whether anything is merged in a round that is due at an instant."""
+        until_s = self.heads.personalise_at_s if self.heads is not None else None
+        return self.merge != "none" and (until_s is None or due_s < until_s)

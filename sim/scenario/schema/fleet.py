@@ -107,9 +107,12 @@ class Link(Part):
     latency: DurationOrZero = 0.0
     """Time of a message without its payload, drawn anew each way: a number of seconds, or a distribution."""
     bandwidth_bps: Bandwidth | None = None
-    """Bits per second of the uplink, and of copies of the server's model; null: a payload takes no time."""
+    """Bits per second, each way; null: bytes take no time."""
     payload_bytes: Whole = 0
-    """Size of a request; answers have none."""
+    """Size of a request."""
+    reply_bytes: Whole = 0
+    """Size of an answer, which takes 8·reply_bytes/bandwidth_bps on its way back over this link, and nothing
+    on shared ones; errors have none."""
     over: tuple[Name, ...] = ()
     """Shared links of `network` that a request passes after its own, in this order."""
     tx_w: Watts = 0.0
@@ -123,6 +126,11 @@ class Link(Part):
     def transfer_s(self) -> float:
         """Seconds that a payload takes to pass it alone."""
         return 8.0 * self.payload_bytes / self.bandwidth_bps if self.bandwidth_bps else 0.0
+
+    @property
+    def reply_s(self) -> float:
+        """Seconds that an answer takes beside its latency."""
+        return 8.0 * self.reply_bytes / self.bandwidth_bps if self.bandwidth_bps else 0.0
 
 
 class Policy(Part):
@@ -281,6 +289,9 @@ class Group(Part):
     """How many times as long as servers say service takes for its requests."""
     priority: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Who is served first by servers with the discipline `priority`: the smaller goes before the larger."""
+    reply: Literal["label", "features"] = "label"
+    """What the server sends back: its answer; or the features of its last hidden layer, from which the
+    client's own head answers (`federation.learns`), at first the server's."""
     fallback: Literal["client", "prototype", "none"] = "client"
     """Who answers what was meant for a server and not answered by one: the client's own model; the nearest
     prototype that the client has (`federation.learns`), and its own model while it has none; or nobody."""
