@@ -56,6 +56,15 @@ class Draws:
         return [str(name) for name in self._draw.permutation(names)[: self.number(least, len(names))]]
 
 
+def neighbours(draws: Draws, federation: dict[str, Any]) -> None:
+    """Has clients that are near each other share an uplink."""
+    federation["neighbours"] = {
+        "size": draws.number(1, 5),
+        "one_uplink": federation["merge"] in {"average", "laplace"},
+        "link": {"latency": draws.one_of(0.0, 0.3), "bandwidth_bps": draws.one_of(None, 1e4)},
+    }
+
+
 def together(draws: Draws, found: dict[str, Any]) -> None:
     """Has the clients of a scenario learn together, and leaves out most of what does not go with that."""
     every_s, prototypes = draws.one_of(5.0, 12.5), draws.chance(0.4)
@@ -70,6 +79,8 @@ def together(draws: Draws, found: dict[str, Any]) -> None:
         "absent": draws.one_of(0.0, 0.3),
         "label_delay_s": draws.one_of(0.0, 1.5),
     }
+    if draws.chance(0.5):
+        neighbours(draws, found["federation"])
     found.setdefault("training", {}).pop("online", None)
     for place, group in enumerate(found["fleet"]):
         group.pop("options", None)

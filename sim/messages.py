@@ -206,12 +206,14 @@ class TrainingRound:
 @dataclass(frozen=True)
 class Merge:
     """What the server merges in a round: what `uploads` have learned; `receives` get what comes of them.
-    broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32."""
+    broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32. clusters: which of
+    `uploads` came as one, each named by the first client of its cluster, int32; empty: each by itself."""
 
     number: int
     uploads: NDArray[np.int32]
     receives: NDArray[np.int32]
     broken: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    clusters: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ class Together(School):
             merges = due + federation.wait_s
             if federation.merge != "none" and merges < horizon:
                 until = min((number + 1) * federation.every_s, horizon)  # when the next round is due
-                self.env.process(self.merging(number, present, ready, merges, until))
+                clusters = self.clusters(due) if self.shares_uplinks else None
+                self.env.process(self.merging(number, present, ready, merges, until, clusters))
 
     def present(self, number: int) -> list[int]:
         """Who learns, is there, and takes part."""
@@ -102,12 +103,56 @@ class Together(School):
         if self.scenario.federation.learns == "rejectors":
             self.rejector[client] = version
 
-    def merging(self, number: int, present: list[int], ready: float, merges: float, until: float) -> Life:
+    @property
+    def shares_uplinks(self) -> bool:
+        neighbours = self.scenario.federation.neighbours
+        return neighbours is not None and neighbours.one_uplink
+
+    def clusters(self, due: float) -> list[list[int]]:
+        """So many in order of those of a set that are in one cell as the round is due."""
+        every = np.arange(self.scenario.clients, dtype=np.int32)
+        cells = self.world.cells.of(every, np.full(len(every), due)).tolist()
+        near: dict[tuple, list[int]] = {}
+        for client in every.tolist():
+            near.setdefault((self.set_of(client), cells[client]), []).append(client)
+        size = self.scenario.federation.neighbours.size
+        return [who[k : k + size] for who in near.values() for k in range(0, len(who), size)]
+
+    def uploads(
+        self, number: int, present: list[int], ready: float, merges: float, clusters: list[list[int]]
+    ) -> list[int]:
+        """Whose rejectors are there in time, each in what the head of its cluster uploads."""
+        found: list[int] = []
+        for cluster in clusters:
+            there = [client for client in cluster if client in present]
+            if not there:
+                continue
+            reach = [client for client in there if self.links.downtime(client).is_up(ready)]
+            head = (reach or there)[0]
+            gathered = max([ready, *(ready + self.gives(one, number) for one in there if one != head)])
+            if self.arrival(head, number, "upload", gathered, merges) <= merges:
+                found += there
+        return sorted(found)
+
+    def gives(self, client: int, number: int) -> float:
+        """What it takes to a neighbour."""
+        link = self.scenario.federation.neighbours.link
+        transfer = 8.0 * self.size(client, "upload") / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        return alone(Delay(self.scenario.seed, "to a neighbour", link.latency), client, number) + transfer
+
+    def merging(
+        self,
+        number: int,
+        present: list[int],
+        ready: float,
+        merges: float,
+        until: float,
+        clusters: list[list[int]] | None,
+    ) -> Life:
         """The server merges what is there, if it is up, and tells those in whose set somebody has sent."""
         yield self.env.at(merges, Kind.MODEL, IN_FORCE)
-        sent = [
-            client for client in present if self.arrival(client, number, "upload", ready, merges) <= merges
-        ]
+        alike = [[client] for client in present] if clusters is None else clusters
+        sent = self.uploads(number, present, ready, merges, alike)
         if not self.usable or not sent:
             return
         sets = {self.set_of(client) for client in sent}
@@ -118,7 +163,9 @@ class Together(School):
         }
         hear = [client for client, at in arrivals.items() if at < until]
         wrong = [client for client in sent if self.broken[client]]
-        told = [np.array(who, dtype=np.int32) for who in (sent, hear, wrong)]
+        first = {client: one[0] for one in clusters or () for client in one}
+        of_cluster = [first[client] for client in sent] if clusters else []
+        told = [np.array(who, dtype=np.int32) for who in (sent, hear, wrong, of_cluster)]
         update = self.learner.merge(Merge(number, *told))
         version, merged = self.learn(update), len(self.merged_at)
         self.merged_at.append(merges)
@@ -154,14 +201,17 @@ class Together(School):
         return inf
 
     def takes(self, client: int, number: int, what: str) -> float:
-        """A latency and the bytes: 4 for each number, twice as many where each is sent with its precision."""
+        """A latency and the bytes."""
+        link: Link = self.scenario.fleet[self.group[client]].link
+        transfer = 8.0 * self.size(client, what) / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        return alone(Delay(self.scenario.seed, what, link.latency), client, number) + transfer
+
+    def size(self, client: int, what: str) -> int:
+        """4 bytes for each number, twice as many where each is sent with its precision."""
         g = self.group[client]
-        link: Link = self.scenario.fleet[g].link
         numbers = self.learned.shared_numbers[g] if self.learned.shared_numbers else 0
         is_twice = what == "upload" and self.scenario.federation.merge == "laplace"
-        size = NUMBER_BYTES * numbers * (2 if is_twice else 1)
-        transfer = 8.0 * size / link.bandwidth_bps if link.bandwidth_bps else 0.0
-        return alone(Delay(self.scenario.seed, what, link.latency), client, number) + transfer
+        return NUMBER_BYTES * numbers * (2 if is_twice else 1)
 
     def server_up(self, at: float) -> float:
         """The first instant from then on at which a replica is usable."""

@@ -207,6 +207,7 @@ class MadeUpLearner:
         self._feedback_buffer = crc32(
             merge.uploads.tobytes() + merge.receives.tobytes() + merge.broken.tobytes(), self._feedback_buffer
         )
+        self._feedback_buffer = crc32(merge.clusters.tobytes(), self._feedback_buffer)
         draw = np.random.default_rng([merge.number, self._feedback_buffer])
         nothing: dict[str, list[object]] = {name: [] for name in ("stage", "group", "step", "at_s")}
         if self._scenario.shares_prototypes:

@@ -23,8 +23,10 @@ class LearnedTogether:
     @cached_property
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        has_broken = bool((self.scenario.get("federation") or {}).get("broken"))
-        return self._if_there("federation", columns_by_run.federation(has_broken))
+        said = self.scenario.get("federation") or {}
+        has_one_uplink = bool((said.get("neighbours") or {}).get("one_uplink"))
+        schema = columns_by_run.federation(bool(said.get("broken")), has_one_uplink)
+        return self._if_there("federation", schema)
 
     @cached_property
     def prototypes(self) -> pd.DataFrame:

@@ -78,7 +78,8 @@ class Learning:
         planned = self.schedule.updates[index] if self.schedule.updates else None
         if planned is not None and planned.merges:
             held = planned.of
-            update = self._learner.merge(Merge(held.number, held.uploads, held.receives, held.broken))
+            merge = Merge(held.number, held.uploads, held.receives, held.broken, held.clusters)
+            update = self._learner.merge(merge)
         else:
             training_round = TrainingRound(
                 version=version if planned is None else planned.of.number,

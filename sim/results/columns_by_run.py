@@ -235,9 +235,14 @@ FEDERATION = pa.schema(
 BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads are wrong: of those uploaded
 
 
-def federation(has_broken: bool) -> pa.Schema:
+# Of runs whose neighbours share an uplink: uploads that were there in time, and what went between neighbours.
+ONE_UPLINK = (pa.field("uplinks", pa.int32()), pa.field("bytes_between", pa.int64()))
+
+
+def federation(has_broken: bool, has_one_uplink: bool = False) -> pa.Schema:
     """The columns of `federation` in a run of this sort."""
-    return FEDERATION.append(BROKEN) if has_broken else FEDERATION
+    own = (*((BROKEN,) if has_broken else ()), *(ONE_UPLINK if has_one_uplink else ()))
+    return pa.schema([*FEDERATION, *own])
 
 
 # What was merged where clients share prototypes: a row for each round, group, frozen model and class.

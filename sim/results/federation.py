@@ -18,7 +18,8 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
     """Its columns, round after round, group after group of those that learn."""
     scenario, known = world.scenario, world.federated
     has_broken = scenario.federation is not None and scenario.federation.broken is not None
-    found: dict[str, list[Any]] = {name: [] for name in federation(has_broken).names}
+    shares = scenario.federation is not None and scenario.federation.has_one_uplink
+    found: dict[str, list[Any]] = {name: [] for name in federation(has_broken, shares).names}
     if known is None:
         return found
     bounds = list(pairwise([*world.population.first, scenario.clients]))
@@ -28,6 +29,8 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
             if not known.listens[first]:
                 continue
             uploaded = _in(held.uploads, first, end).sum()
+            uplinks = _in(held.heads, first, end).sum() if shares else uploaded
+            size = upload_bytes(scenario, shared)
             received = _in(held.receives, first, end)
             arrived = held.received_at_s[received]
             row = (
@@ -41,9 +44,10 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
                 uploaded,
                 received.sum(),
                 arrived.max() if len(arrived) else np.nan,
-                uploaded * upload_bytes(scenario, shared),
+                uplinks * size,
                 received.sum() * NUMBER_BYTES * shared,
                 *((_in(held.broken, first, end).sum(),) if has_broken else ()),
+                *((uplinks, _in(held.gives, first, end).sum() * size) if shares else ()),
             )
             for name, value in zip(found, row, strict=True):
                 found[name].append(value)

@@ -54,7 +54,7 @@ def write_learned(
     world = world.sharing(learned.shared_numbers)
     if world.federated is not None:
         rows = rounds_together(world)
-        write_table(folder / "federation.parquet", table_of(rows, federation("broken" in rows)))
+        write_table(folder / "federation.parquet", table_of(rows, federation("broken" in rows, "uplinks" in rows)))
     if world.scenario.shares_prototypes:
         merged = prototypes or {name: [] for name in PROTOTYPES.names}
         write_table(folder / "prototypes.parquet", table_of(merged, PROTOTYPES))

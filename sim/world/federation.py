@@ -4,7 +4,7 @@ them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.streams import Draws, stream
+from sim.world.cells import Cells
+from sim.world.neighbours import BetweenTimes, Gathered, alone, clusters_of, gathered
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
@@ -50,6 +52,9 @@ class FederationRound:
     broken: Clients = field(default_factory=lambda: NOBODY)
     receives: Clients = field(default_factory=lambda: NOBODY)
     received_at_s: Instants = field(default_factory=lambda: np.empty(0))
+    gives: Clients = field(default_factory=lambda: NOBODY)
+    heads: Clients = field(default_factory=lambda: NOBODY)
+    clusters: Clients = field(default_factory=lambda: NOBODY)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def federated(
     scenario: Scenario,
     clients: Population,
     presence: Presence,
+    cells: Cells,
     numbers: tuple[int, ...],
     drawn: Capacity,
     links: Links,
@@ -98,9 +104,8 @@ def federated(
     of the server.
     """
     assert scenario.federation is not None
-    walk = _Walk(
-        scenario, clients, presence, numbers, Reachable(usable_of(scenario, drawn), links, clients.size)
-    )
+    reachable = Reachable(usable_of(scenario, drawn), links, clients.size)
+    walk = _Walk(scenario, clients, presence, cells, numbers, reachable)
     every_s = scenario.federation.every_s
     due_s = begin_of(np.arange(1, periods_before(scenario.horizon_s, every_s)), every_s).tolist()
     for number, due in enumerate(due_s, start=1):
@@ -140,6 +145,7 @@ class _Walk:
         scenario: Scenario,
         clients: Population,
         presence: Presence,
+        cells: Cells,
         numbers: tuple[int, ...],
         reachable: Reachable,
     ) -> None:
@@ -156,7 +162,8 @@ class _Walk:
             for group, (up, down) in zip(scenario.fleet, sizes, strict=True)
         ]
         self._absent = Draws(scenario.seed, "absent from a round")
-        self._set_of = _sets(scenario, clients)
+        self._set_of, self._cells = _sets(scenario, clients), cells
+        self._up_bytes = np.array([up for up, _ in sizes])[clients.group]
         self._broken = broken_clients(scenario)
         self.rounds: list[FederationRound] = []
         self.updates: list[RejectorUpdate] = []
@@ -182,20 +189,25 @@ class _Walk:
                 FederationRound(number, due_s, merges_s, "unfinished", trains=trains), present, ready_s
             )
             return
-        ready = np.where(present, ready_s, np.inf)
-        uploaded = present & (self._reachable.accepted(ready, self._take(number, 0), merges_s) <= merges_s)
+        cluster, known = self._gathered(number, due_s, present, ready_s)
+        there_s = self._reachable.accepted(known.ready_at_s, self._take(number, 0), merges_s)
+        heads = present & (there_s <= merges_s)
+        uploaded = present & heads[known.head]
+        held = FederationRound(
+            number,
+            due_s,
+            merges_s,
+            "lost",
+            trains=trains,
+            uploads=_these(uploaded),
+            broken=_these(uploaded & self._broken),
+            gives=_these(known.gives),
+            heads=_these(heads),
+            clusters=NOBODY if cluster is None else cluster[uploaded],
+        )
         is_up = float(self._reachable.server_next_up(np.array([merges_s]))[0]) == merges_s
         if not is_up or not uploaded.any():
-            lost = FederationRound(
-                number,
-                due_s,
-                merges_s,
-                "lost",
-                trains=trains,
-                uploads=_these(uploaded),
-                broken=_these(uploaded & self._broken),
-            )
-            self._train(lost, present, ready_s)
+            self._train(held, present, ready_s)
             return
         served = present & np.isin(self._set_of, self._set_of[uploaded])
         arrives = self._reachable.arrivals(
@@ -203,22 +215,31 @@ class _Walk:
         )
         received = served & (arrives < min(next_s, horizon_s))
         self._merged += 1
-        held = FederationRound(
-            number,
-            due_s,
-            merges_s,
-            "merged",
-            self._merged,
-            trains,
-            _these(uploaded),
-            _these(uploaded & self._broken),
-            _these(received),
-            arrives[received],
+        held = replace(
+            held,
+            fate="merged",
+            merged=self._merged,
+            receives=_these(received),
+            received_at_s=arrives[received],
         )
         self._train(held, present, ready_s)
         self.updates.append(RejectorUpdate(merges_s, merges_s, True, held))
         self._decides_by(received, arrives)
         self.copies.add(self._merged, received, arrives)
+
+    def _gathered(
+        self, number: int, due_s: float, present: NDArray[np.bool_], ready_s: float
+    ) -> tuple[Clients | None, Gathered]:
+        """The cluster of each client, None where each uploads for itself, and what clusters upload."""
+        neighbours = self._federation.neighbours
+        if neighbours is None or not neighbours.one_uplink:
+            return None, alone(present, ready_s)
+        every = np.arange(len(present), dtype=np.int32)
+        cell = self._cells.of(every, np.full(len(every), due_s))
+        place = self._set_of * self._cells.most + cell
+        cluster = clusters_of(place, neighbours.size)
+        takes_s = BetweenTimes(self._scenario, "to a neighbour").of(every, number, self._up_bytes)
+        return cluster, gathered(cluster, present, ready_s, takes_s, self._reachable)
 
     def _train(self, held: FederationRound, present: NDArray[np.bool_], ready_s: float) -> None:
         self.rounds.append(held)

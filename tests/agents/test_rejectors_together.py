@@ -211,3 +211,20 @@ def test_the_same_bytes_on_any_number_of_workers(workers, opened):  # noqa: F811
         updates.append(fleet.train_rejectors(round_for(learned, 73, 2)))
         told.append([fingerprint(one) for one in (learned, *updates)])
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("how", ["average", "laplace"])
+def test_neighbours_that_upload_as_one_give_what_all_would(opened, how):  # noqa: F811
+    """Clusters of two of each model give the scores of uploads one by one, and clusters of one their bytes."""
+    found = []
+    for neighbours in (None, {"size": 2}, {"size": 1}):
+        fleet, learned = opened(together(merge=how, neighbours=neighbours))
+        fleet.train_rejectors(round_for(learned, 6))
+        whole = np.array([0, 1, 0, 1, 4, 5], dtype=np.int32)  # models take turns: 0, 2 and 4 have one
+        clusters = {None: whole[:0], 2: whole, 1: everybody(6)}[neighbours and neighbours["size"]]
+        update = fleet.merge(Merge(1, everybody(6), everybody(6), clusters=clusters))
+        assert update.score[0] is not None
+        found.append(update.score[0])
+    each, pairs, single = found
+    assert single.tobytes() == each.tobytes()
+    np.testing.assert_allclose(pairs, each, rtol=1e-4, atol=1e-4)

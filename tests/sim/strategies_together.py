@@ -32,7 +32,20 @@ def federations(draw: st.DrawFn, horizon: float, lattice: bool, prototypes: bool
     }
     if found["merge"] != "none" and draw(st.booleans()):
         found["broken"] = {"share": 0.5, "fault": "noise"}
+    if draw(st.booleans()):
+        found["neighbours"] = draw(neighbours(every_s, found["merge"]))
     return found
+
+
+@st.composite
+def neighbours(draw: st.DrawFn, every_s: float, merge: str) -> dict[str, Any]:
+    """Clusters of one or more, over links that may take longer than the wait."""
+    latency = draw(st.sampled_from([0.0, every_s / 8, {"kind": "exponential", "mean_s": every_s / 8}]))
+    return {
+        "size": draw(st.integers(1, 4)),
+        "one_uplink": merge in {"average", "laplace"},
+        "link": {"latency": latency, "bandwidth_bps": draw(st.sampled_from([None, 16_000.0 / every_s]))},
+    }
 
 
 @st.composite

@@ -118,6 +118,17 @@ def prototypes_are_merged_class_by_class(scenario: Scenario) -> Iterator[Breach]
         yield ("federation", "share"), federation.share, "prototypes have no layers: must be all"
 
 
+def neighbours_can_add_up_what_they_upload(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or not federation.has_one_uplink:
+        return
+    path: Path = ("federation", "neighbours", "one_uplink")
+    if federation.merge == "none":
+        yield path, True, "nothing is uploaded with merge: none: must be false"
+    if federation.merge == "median":
+        yield path, True, "a median of medians is not the median of all: must be false, or merge average"
+
+
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
     broken_uploads_are_merged,
@@ -125,4 +136,5 @@ FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     everybody_has_a_rejector_of_its_own,
     prototypes_have_users,
     prototypes_are_merged_class_by_class,
+    neighbours_can_add_up_what_they_upload,
 )

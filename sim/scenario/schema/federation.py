@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.schema.values import Count, Part, PositiveShare, Share, Span, SpanOrZero
+from sim.registry.durations import DurationOrZero
+from sim.scenario.schema.values import Bandwidth, Count, Part, PositiveShare, Share, Span, SpanOrZero
 
 
 class Broken(Part):
@@ -20,6 +21,28 @@ class Broken(Part):
     """What they upload. `noise`: normal numbers of mean 0; `sign_flip`: their own with the sign turned."""
     scale: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """How many times as large as their own numbers it is, in the root mean square."""
+
+
+class Between(Part):
+    """The way from a device to another of its cluster; outages of links to servers do not touch it."""
+
+    latency: DurationOrZero = 0.0
+    """Time of a message without its bytes, drawn anew for each: a number of seconds, or a distribution."""
+    bandwidth_bps: Bandwidth | None = None
+    """Bits per second; null: bytes take no time."""
+
+
+class Neighbours(Part):
+    """Clients that are near each other: so many with consecutive numbers of those that are merged with each
+    other, and of those that move of the same cell as a round is due."""
+
+    size: Count
+    """How many are a cluster, the last of which may be smaller; 1: each is alone."""
+    one_uplink: bool = True
+    """Whether they average among themselves, and one of them uploads: the first that takes part and whose link
+    is up as its training is done, or if none is, the first that takes part."""
+    link: Between = Between()
+    """How they reach each other."""
 
 
 class Federation(Part):
@@ -52,3 +75,10 @@ class Federation(Part):
     """Clients whose uploads are wrong; null: none."""
     label_delay_s: SpanOrZero = 0.0
     """From an answer to the label."""
+    neighbours: Neighbours | None = None
+    """Clients that share an uplink with those near them; null: each is for itself."""
+
+    @property
+    def has_one_uplink(self) -> bool:
+        """Whether neighbours share one."""
+        return self.neighbours is not None and self.neighbours.one_uplink
