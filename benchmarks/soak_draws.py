@@ -63,6 +63,10 @@ def neighbours(draws: Draws, federation: dict[str, Any]) -> None:
         "one_uplink": federation["merge"] in {"average", "laplace"},
         "link": {"latency": draws.one_of(0.0, 0.3), "bandwidth_bps": draws.one_of(None, 1e4)},
     }
+    if draws.chance(0.5) and federation["learns"] == "rejectors" and federation["neighbours"]["size"] > 1:
+        most = draws.one_of(None, 10)
+        hands = {"share": draws.one_of(0.5, 1.0), "at_most": most, "sample_bytes": 300}
+        federation["neighbours"]["hand_over"] = hands
 
 
 def together(draws: Draws, found: dict[str, Any]) -> None:

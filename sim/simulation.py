@@ -32,9 +32,8 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 @dataclass
 class Simulated:
     """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
-    that training during the run adds to the tables `learning` and `prototypes`, and of each server (instant,
-    usable replicas) at its changes.
-    path: which loop played it, for `timing.json`.
+    that training during the run adds to the tables `learning`, `prototypes` and `hand_over`, and of each
+    server (instant, usable replicas) at its changes. path: which loop played it, for `timing.json`.
     """
 
     requests: int = 0
@@ -43,10 +42,15 @@ class Simulated:
     learning: dict[str, list[object]] = field(default_factory=dict)
     steps: list[list[tuple[float, int]]] = field(default_factory=list)
     prototypes: dict[str, list[object]] = field(default_factory=dict)
+    hand_over: dict[str, list[object]] = field(default_factory=dict)
 
     def add(self, chunk: Chunk) -> None:
         self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
-        for known, more in ((self.learning, chunk.learning), (self.prototypes, chunk.prototypes)):
+        for known, more in (
+            (self.learning, chunk.learning),
+            (self.prototypes, chunk.prototypes),
+            (self.hand_over, chunk.hand_over),
+        ):
             for name, values in more.items():
                 known.setdefault(name, []).extend(values)
         self.steps = self.steps or [[] for _ in chunk.steps]

@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
+from reference_hand_over import Box
 from reference_learning import BEGIN, COPY, IN_FORCE, READY, Life, School
 from reference_server import alone
 
@@ -39,6 +40,7 @@ class Together(School):
         self.broken = broken_clients(self.scenario)
         self.nearest, self.merged_at = [None], [-inf]  # by merged version
         self.got: list[list[tuple[float, int]]] = [[] for _ in self.group]
+        self.box = Box(self)
         number = 0
         while (due := (number + 1) * federation.every_s) < horizon:
             number += 1
@@ -76,15 +78,18 @@ class Together(School):
         return SCORES[group.policy.score].needs_rejector
 
     def taught(self, number: int, ready: float, present: list[int]) -> Update:
-        """What rejectors make of all answers that are known now."""
+        """What rejectors make of all answers that are known now, and of what neighbours handed over."""
+        feedback = self.feedback(self.known())
+        handed = self.box.hold(number, present, feedback)
         return self.learner.train_rejectors(
             TrainingRound(
                 version=number,
                 at_s=self.env.now,
                 in_force_at_s=ready,
                 deferred=NOTHING,
-                feedback=self.feedback(self.known()),
+                feedback=feedback,
                 trains=np.array(present, dtype=np.int32),
+                handed=handed,
             )
         )
 
@@ -136,9 +141,13 @@ class Together(School):
 
     def gives(self, client: int, number: int) -> float:
         """What it takes to a neighbour."""
+        return self.between("to a neighbour", client, number, self.size(client, "upload"))
+
+    def between(self, what: str, client: int, number: int, size: int) -> float:
+        """A latency and the bytes, from device to device."""
         link = self.scenario.federation.neighbours.link
-        transfer = 8.0 * self.size(client, "upload") / link.bandwidth_bps if link.bandwidth_bps else 0.0
-        return alone(Delay(self.scenario.seed, "to a neighbour", link.latency), client, number) + transfer
+        transfer = 8.0 * size / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        return alone(Delay(self.scenario.seed, what, link.latency), client, number) + transfer
 
     def merging(
         self,

@@ -237,6 +237,7 @@ class MadeUpLearner:
             training_round.trains,
             *vars(training_round.deferred).values(),
             *vars(training_round.feedback).values(),
+            *(vars(training_round.handed).values() if len(training_round.handed.client) else ()),
         ]
         said = b"|".join(column.tobytes() for column in columns if column is not None)
         instants = np.array([training_round.at_s, training_round.in_force_at_s]).tobytes()

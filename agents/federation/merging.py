@@ -61,7 +61,9 @@ def gathered(how: str, uploads: Uploads, cluster: NDArray[np.integer]) -> Upload
     return Uploads(
         np.stack([merged(how, uploads.of(rows)) for rows in members]),
         np.array([uploads.answers[rows].sum() for rows in members]),
-        np.stack([uploads.precision[rows].sum(axis=0, dtype=np.float64) for rows in members]).astype(np.float32)
+        np.stack([uploads.precision[rows].sum(axis=0, dtype=np.float64) for rows in members]).astype(
+            np.float32
+        )
         if has_precision
         else uploads.precision,
     )

@@ -26,7 +26,7 @@ from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import StackedRejectors
 from agents.rejectors.surrogates import Client, Targets
 from agents.rejectors.told import seen_in_round, told, told_in_round
-from agents.server.online import rejector_round, row_of_client, steps_in_round, training_rows
+from agents.server.online import condensing, rejector_round, row_of_client, steps_in_round, training_rows
 from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
 from sim.messages import TrainingRound
@@ -65,7 +65,9 @@ class RejectorBlock:
         pretrain = plan.scenario.training.pretrain
         rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
         self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)
-        self._feedback_buffer = FeedbackBuffer(row_of_client(plan, block), block.rows)
+        self._feedback_buffer = FeedbackBuffer(
+            row_of_client(plan, block), block.rows, condensing(plan, block)
+        )
         self._shared = shared_tensors(plan, self._rejectors)
         self._precision: Numbers = np.empty((0, 0), dtype=np.float32)
 
@@ -110,6 +112,7 @@ class RejectorBlock:
     def add_feedback(self, training_round: TrainingRound) -> None:
         """Remembers what the clients of these rejectors got since the training round before."""
         self._feedback_buffer.add(training_round.feedback)
+        self._feedback_buffer.hand(training_round.handed)
 
     def rows_with_feedback(self, training_round: TrainingRound) -> NDArray[np.bool_]:
         """Which rows have something to learn from in a training round, bool (rows,)."""

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.plan import Block, Plan
+from agents.rejectors.feedback_buffer import Condensing
 from agents.server.steps import labelled
 from sim.messages import TrainingRound
-from sim.streams import stream
+from sim.streams import Draws, stream
 
 Ids = NDArray[np.int32]
 
@@ -126,6 +127,15 @@ def training_rows(plan: Plan, block: Block, training_round: TrainingRound) -> ND
         - first
     )
     return own_rows(plan, block) & np.isin(plan.owners(block), members % plan.owners_in(block.group))
+
+
+def condensing(plan: Plan, block: Block) -> Condensing | None:
+    """How the answers of a block's rejectors are condensed; None where all are held."""
+    scenario = plan.scenario
+    if scenario.federation is None or scenario.federation.holds is None:
+        return None
+    draws = Draws(scenario.seed, f"held/{block.group}")
+    return Condensing(scenario.federation.holds, plan.samples.label, draws, plan.owners(block))
 
 
 def row_of_client(plan: Plan, block: Block) -> NDArray[np.int64]:

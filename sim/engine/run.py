@@ -35,9 +35,9 @@ class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
     of_servers: those of each server, where there are several; of_links: of shared links. learning: rows of
-    the table of that name that training in it gave, prototypes likewise. arrived: requests since t = 0.
-    loop_s: wall seconds from arrivals to ended rows. steps: of each server (instant, usable replicas) at its
-    start and wherever they changed.
+    the table of that name that training in it gave, prototypes and hand_over likewise. arrived: requests
+    since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: of each server (instant, usable
+    replicas) at its start and wherever they changed.
     """
 
     end: float
@@ -51,6 +51,7 @@ class Chunk:
     loop_s: float
     steps: list[list[tuple[float, int]]]
     prototypes: dict[str, list[object]]
+    hand_over: dict[str, list[object]]
 
 
 def chunks(
@@ -135,8 +136,8 @@ class Run:
         steps = [server.steps for server in state.stations]
         links = self._parameters.network.names
         shared = of_links(ended.passages, links, start, end) if links else None
-        merged = learning.take_rows_of_prototypes()
-        return Chunk(end, requests, attempts, seconds, apart, shared, rows, arrived, loop_s, steps, merged)
+        more = learning.take_rows_of_prototypes(), learning.take_rows_of_hand_over()
+        return Chunk(end, requests, attempts, seconds, apart, shared, rows, arrived, loop_s, steps, *more)
 
     def _by_server(self, at_s: NDArray[np.float64], of_servers: list[Columns]) -> Columns:
         """The rows of `servers`: second after second, server after server."""

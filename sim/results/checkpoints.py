@@ -26,7 +26,7 @@ TIMELINE_PIECES = f"{CHECKPOINT}/timeline"
 SERVERS_PIECES = f"{CHECKPOINT}/servers"
 LINKS_PIECES = f"{CHECKPOINT}/links"
 LEARNED = "learned"  # the state before t = 0
-FORMAT = 16  # raise it when what a checkpoint holds, or means, changes
+FORMAT = 17  # raise it when what a checkpoint holds, or means, changes
 KEPT = 2  # states of the run: the newest, and the one before in case that is damaged
 MOST_SHARE = 1 / 30  # of the wall time, if chunks are short beside a checkpoint
 

@@ -258,3 +258,16 @@ PROTOTYPES = pa.schema(
         ("recall", pa.float64()),  # of calibration samples of this class those that are nearest to it
     ]
 )
+
+# What neighbours handed over: a row for each round and group in which some did.
+HAND_OVER = pa.schema(
+    [
+        ("round", pa.int32()),
+        ("group", NAME),
+        ("clients", pa.int32()),  # that handed over some
+        ("told", pa.int64()),  # labelled samples that they had been told since they last did
+        ("samples", pa.int64()),  # of these, that they handed over
+        ("bytes", pa.int64()),
+        ("last_came_at_s", pa.float64()),  # when the last of them did, or will have after the horizon
+    ]
+)

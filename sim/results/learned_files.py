@@ -24,7 +24,7 @@ from sim.results.columns import (
     STUDY_LOSSES,
     WORK,
 )
-from sim.results.columns_by_run import PROTOTYPES, WARM_START, federation
+from sim.results.columns_by_run import HAND_OVER, PROTOTYPES, WARM_START, federation
 from sim.results.federation import rounds_together
 from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
@@ -42,22 +42,28 @@ def write_learned(
     folder: Path,
     later: Mapping[str, list[object]] | None = None,
     prototypes: Mapping[str, list[object]] | None = None,
+    hand_over: Mapping[str, list[object]] | None = None,
 ) -> None:
     """Writes what was learned, what became of rounds in which clients learned together, and what files of
     measured durations amount to, where the scenario names any.
 
-    hashes_after: of the client models after the run. later, prototypes: rows of `learning` and of
-    `prototypes` that the run itself gave.
+    hashes_after: of the client models after the run. later, prototypes, hand_over: rows of
+    `learning` and of the tables of these names that the run itself gave.
     """
     learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
     samples = learned.samples
     world = world.sharing(learned.shared_numbers)
     if world.federated is not None:
         rows = rounds_together(world)
-        write_table(folder / "federation.parquet", table_of(rows, federation("broken" in rows, "uplinks" in rows)))
+        write_table(
+            folder / "federation.parquet", table_of(rows, federation("broken" in rows, "uplinks" in rows))
+        )
     if world.scenario.shares_prototypes:
         merged = prototypes or {name: [] for name in PROTOTYPES.names}
         write_table(folder / "prototypes.parquet", table_of(merged, PROTOTYPES))
+    if (federation_of := world.scenario.federation) is not None and federation_of.hands_over:
+        handed = hand_over or {name: [] for name in HAND_OVER.names}
+        write_table(folder / "hand_over.parquet", table_of(handed, HAND_OVER))
     if learned.warm_start:
         write_table(folder / "warm_start.parquet", table_of(learned.warm_start, WARM_START))
     if known := measurements(world.scenario):

@@ -41,6 +41,7 @@ ENTRIES = {
     "presence.parquet",
     "federation.parquet",
     "prototypes.parquet",
+    "hand_over.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",

@@ -14,7 +14,7 @@ from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.streams import Draws, stream
 from sim.world.cells import Cells
-from sim.world.neighbours import BetweenTimes, Gathered, alone, clusters_of, gathered
+from sim.world.neighbours import BetweenTimes, alone, clusters_of, gathered
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
@@ -54,7 +54,12 @@ class FederationRound:
     received_at_s: Instants = field(default_factory=lambda: np.empty(0))
     gives: Clients = field(default_factory=lambda: NOBODY)
     heads: Clients = field(default_factory=lambda: NOBODY)
-    clusters: Clients = field(default_factory=lambda: NOBODY)
+    near: Clients = field(default_factory=lambda: NOBODY)
+
+    @property
+    def clusters(self) -> Clients:
+        """Of each of `uploads` the first client of its cluster; nobody where each uploads for itself."""
+        return self.near[np.isin(self.trains, self.uploads)] if len(self.heads) else NOBODY
 
 
 @dataclass(frozen=True)
@@ -180,30 +185,29 @@ class _Walk:
         every = np.arange(self._clients.size, dtype=np.int32)
         is_there = self._presence.is_there(np.full(len(every), due_s), every)
         present = self.listens & is_there & self._takes_part(number)
-        trains = _these(present)
+        held = FederationRound(number, due_s, merges_s, "own", trains=_these(present))
+        cluster = self._clusters(due_s)
+        if cluster is not None:
+            held = replace(held, near=cluster[present])
         if federation.merge == "none":
-            self._train(FederationRound(number, due_s, merges_s, "own", trains=trains), present, ready_s)
+            self._train(held, present, ready_s)
             return
         if merges_s >= horizon_s:
-            self._train(
-                FederationRound(number, due_s, merges_s, "unfinished", trains=trains), present, ready_s
-            )
+            self._train(replace(held, fate="unfinished"), present, ready_s)
             return
-        cluster, known = self._gathered(number, due_s, present, ready_s)
+        known = alone(present, ready_s)
+        if cluster is not None and federation.has_one_uplink:
+            known = gathered(cluster, present, ready_s, self._to_neighbours(number), self._reachable)
         there_s = self._reachable.accepted(known.ready_at_s, self._take(number, 0), merges_s)
         heads = present & (there_s <= merges_s)
         uploaded = present & heads[known.head]
-        held = FederationRound(
-            number,
-            due_s,
-            merges_s,
-            "lost",
-            trains=trains,
+        held = replace(
+            held,
+            fate="lost",
             uploads=_these(uploaded),
             broken=_these(uploaded & self._broken),
             gives=_these(known.gives),
-            heads=_these(heads),
-            clusters=NOBODY if cluster is None else cluster[uploaded],
+            heads=_these(heads) if federation.has_one_uplink else NOBODY,
         )
         is_up = float(self._reachable.server_next_up(np.array([merges_s]))[0]) == merges_s
         if not is_up or not uploaded.any():
@@ -227,19 +231,19 @@ class _Walk:
         self._decides_by(received, arrives)
         self.copies.add(self._merged, received, arrives)
 
-    def _gathered(
-        self, number: int, due_s: float, present: NDArray[np.bool_], ready_s: float
-    ) -> tuple[Clients | None, Gathered]:
-        """The cluster of each client, None where each uploads for itself, and what clusters upload."""
+    def _clusters(self, due_s: float) -> Clients | None:
+        """The cluster of each client as a round is due, named by its first; None without neighbours."""
         neighbours = self._federation.neighbours
-        if neighbours is None or not neighbours.one_uplink:
-            return None, alone(present, ready_s)
-        every = np.arange(len(present), dtype=np.int32)
+        if neighbours is None:
+            return None
+        every = np.arange(self._clients.size, dtype=np.int32)
         cell = self._cells.of(every, np.full(len(every), due_s))
-        place = self._set_of * self._cells.most + cell
-        cluster = clusters_of(place, neighbours.size)
-        takes_s = BetweenTimes(self._scenario, "to a neighbour").of(every, number, self._up_bytes)
-        return cluster, gathered(cluster, present, ready_s, takes_s, self._reachable)
+        return clusters_of(self._set_of * self._cells.most + cell, neighbours.size)
+
+    def _to_neighbours(self, number: int) -> Instants:
+        """What it takes each client to send its numbers to a neighbour."""
+        every = np.arange(self._clients.size)
+        return BetweenTimes(self._scenario, "to a neighbour").of(every, number, self._up_bytes)
 
     def _train(self, held: FederationRound, present: NDArray[np.bool_], ready_s: float) -> None:
         self.rounds.append(held)

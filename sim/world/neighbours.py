@@ -81,9 +81,7 @@ class BetweenTimes:
         link = scenario.federation.neighbours.link
         self._latency, self._bandwidth_bps = Delay(scenario.seed, what, link.latency), link.bandwidth_bps
 
-    def of(
-        self, client: NDArray[np.int64], number: int, size_bytes: NDArray[np.int64] | int
-    ) -> Instants:
+    def of(self, client: NDArray[np.int64], number: int, size_bytes: NDArray[np.int64] | int) -> Instants:
         """Of the transfers of one number, (n,)."""
         transfer_s = 8.0 * np.asarray(size_bytes) / self._bandwidth_bps if self._bandwidth_bps else 0.0
         return self._latency.many(client, number) + transfer_s

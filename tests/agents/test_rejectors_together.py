@@ -215,7 +215,7 @@ def test_the_same_bytes_on_any_number_of_workers(workers, opened):  # noqa: F811
 
 @pytest.mark.parametrize("how", ["average", "laplace"])
 def test_neighbours_that_upload_as_one_give_what_all_would(opened, how):  # noqa: F811
-    """Clusters of two of each model give the scores of uploads one by one, and clusters of one their bytes."""
+    """Clusters of two give the scores of uploads one by one, and clusters of one their bytes."""
     found = []
     for neighbours in (None, {"size": 2}, {"size": 1}):
         fleet, learned = opened(together(merge=how, neighbours=neighbours))

@@ -1,7 +1,7 @@
 """Neighbours in virtual time: clusters that share an uplink, every instant of small stories, and their laws.
 
-Unless a story says otherwise as in `test_federation`: rounds at 10, 20, 30, … of ten steps of 0.1 s, merged 4 s
-after they begin; links take a second each way. Three clients are a cluster, a quarter of a second apart.
+Unless a story says otherwise as in `test_federation`: rounds at 10, 20, 30, … of ten steps of 0.1 s, merged
+4 s after they begin; links take a second each way. Three clients are a cluster, a quarter of a second apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_federation import TIMES, held, run_of, scenario_of, told
+from test_federation import held, run_of, scenario_of, told
 from tried import tried
 
 from sim.scenario import Scenario
@@ -168,7 +168,7 @@ def test_clusters_of_one_are_a_federation_without_neighbours(down, cut, absent):
     for one, other in zip(ours.rounds, theirs.rounds, strict=True):
         assert not len(one.gives)
         assert one.heads.tolist() == other.uploads.tolist()
-        same = replace(one, gives=other.gives, heads=other.heads, clusters=other.clusters)
+        same = replace(one, gives=other.gives, heads=other.heads, near=other.near)
         assert repr(same) == repr(other)
     mine, others = told(alone, 300), told(without, 300)
     pd.testing.assert_frame_equal(mine[list(others)], others)

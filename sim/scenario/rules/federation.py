@@ -10,7 +10,7 @@ from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import REJECTOR_FAMILIES
 from sim.registry.prices import AlwaysLocal
 from sim.registry.scores import SCORES
-from sim.scenario.rules.learning import MOST_ROUNDS
+from sim.scenario.rules.learning import MOST_ROUNDS, classes_of
 from sim.scenario.rules.options import has_several
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
@@ -129,6 +129,28 @@ def neighbours_can_add_up_what_they_upload(scenario: Scenario) -> Iterator[Breac
         yield path, True, "a median of medians is not the median of all: must be false, or merge average"
 
 
+def what_is_handed_over_is_learned_from(scenario: Scenario) -> Iterator[Breach]:
+    """Labelled samples are of use to rejectors, and there is a place for each class."""
+    federation = scenario.federation
+    if federation is None:
+        return
+    neighbours, path = federation.neighbours, ("federation", "neighbours", "hand_over")
+    hand_over = neighbours.hand_over if neighbours is not None else None
+    if neighbours is not None and hand_over is not None and neighbours.size == 1:
+        yield path, "...", "who is a cluster of its own has nobody to hand over to: must be null"
+    asked: list[tuple[Path, Any, int | None]] = [
+        (("federation", "holds"), federation.holds, federation.holds)
+    ]
+    if hand_over is not None:
+        asked += [(path, "...", 0), ((*path, "at_most"), hand_over.at_most, hand_over.at_most)]
+    classes = classes_of(scenario)
+    for place, value, most in asked:
+        if most is not None and federation.learns != "rejectors":
+            yield place, value, f"{federation.learns} learn from no samples of others: must be null"
+        elif most and classes is not None and most < classes:
+            yield place, value, f"must be at least {classes}, or some class has no representative"
+
+
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
     broken_uploads_are_merged,
@@ -137,4 +159,5 @@ FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     prototypes_have_users,
     prototypes_are_merged_class_by_class,
     neighbours_can_add_up_what_they_upload,
+    what_is_handed_over_is_learned_from,
 )

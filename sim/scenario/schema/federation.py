@@ -32,6 +32,20 @@ class Between(Part):
     """Bits per second; null: bytes take no time."""
 
 
+class HandOver(Part):
+    """What each client that takes part in a round hands over to the next of its cluster that does, and the
+    last to the first: of what it was told since it last did so. It trains that one from the first round on
+    that is due after it has come."""
+
+    share: PositiveShare = 1.0
+    """Share of these labelled samples, to the nearest whole number, drawn by the seed."""
+    at_most: Count | None = None
+    """Representatives that they are condensed to, of each class as many as of others as far as it has so
+    many, each for all of its class; null: none is left out."""
+    sample_bytes: Count
+    """Bytes of a sample with its label."""
+
+
 class Neighbours(Part):
     """Clients that are near each other: so many with consecutive numbers of those that are merged with each
     other, and of those that move of the same cell as a round is due."""
@@ -39,10 +53,12 @@ class Neighbours(Part):
     size: Count
     """How many are a cluster, the last of which may be smaller; 1: each is alone."""
     one_uplink: bool = True
-    """Whether they average among themselves, and one of them uploads: the first that takes part and whose link
-    is up as its training is done, or if none is, the first that takes part."""
+    """Whether they average among themselves, and one of them uploads: the first that takes part and whose
+    link is up as its training is done, or if none is, the first that takes part."""
     link: Between = Between()
     """How they reach each other."""
+    hand_over: HandOver | None = None
+    """Labelled samples that go from one to the next; null: none."""
 
 
 class Federation(Part):
@@ -76,9 +92,17 @@ class Federation(Part):
     label_delay_s: SpanOrZero = 0.0
     """From an answer to the label."""
     neighbours: Neighbours | None = None
-    """Clients that share an uplink with those near them; null: each is for itself."""
+    """Clients that share an uplink, or labelled samples, with those near them; null: each is for itself."""
+    holds: Count | None = None
+    """Labelled samples that a client keeps at most to learn from, of each class as many as of others as far
+    as it has so many, each for all of its class; null: all."""
 
     @property
     def has_one_uplink(self) -> bool:
         """Whether neighbours share one."""
         return self.neighbours is not None and self.neighbours.one_uplink
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether labelled samples go from one client to another."""
+        return self.neighbours is not None and self.neighbours.hand_over is not None
