@@ -85,6 +85,9 @@ def together(draws: Draws, found: dict[str, Any]) -> None:
     }
     if draws.chance(0.5):
         neighbours(draws, found["federation"])
+    has_steps = not prototypes and found["federation"]["step_s"] and found["federation"]["merge"] != "laplace"
+    if has_steps and draws.chance(0.5):
+        found["federation"]["unequal"] = {"step": {"kind": "exponential", "mean_s": 0.5}}
     found.setdefault("training", {}).pop("online", None)
     for place, group in enumerate(found["fleet"]):
         group.pop("options", None)

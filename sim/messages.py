@@ -214,7 +214,8 @@ class TrainingRound:
     scenario has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will
     learn against this version, ascending, int32; the others never see it. makes: of several models of the
     servers those that train, by place, and which version of its own each makes; empty: the one there is.
-    handed: what came from neighbours since the last round.
+    handed: what came from neighbours since the last round. steps: of each of `trains`, int32; empty: as many
+    as the scenario says.
     """
 
     version: int
@@ -225,6 +226,7 @@ class TrainingRound:
     trains: NDArray[np.int32]
     makes: tuple[tuple[int, int], ...] = ()
     handed: HandedOver = field(default_factory=HandedOver.nothing)
+    steps: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True)

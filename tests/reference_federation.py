@@ -5,7 +5,7 @@ When a transfer gets through is followed from obstacle to obstacle; everything e
 
 from __future__ import annotations
 
-from math import inf
+from math import floor, inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +69,16 @@ class Together(School):
             if self.learns(client)
             and is_there[client]
             and takes_part[client] >= self.scenario.federation.absent
+            and self.steps(client) > 0
         ]
+
+    def steps(self, client: int) -> int:
+        """As many as fit into the time of a round."""
+        federation = self.scenario.federation
+        if federation.unequal is None:
+            return federation.steps
+        one = alone(Delay(self.scenario.seed, "step of a device", federation.unequal.step), client, 1)
+        return min(floor(federation.steps * federation.step_s / one), 10 * federation.steps)
 
     def learns(self, client: int) -> bool:
         group = self.scenario.fleet[self.group[client]]
@@ -90,6 +99,10 @@ class Together(School):
                 feedback=feedback,
                 trains=np.array(present, dtype=np.int32),
                 handed=handed,
+                steps=np.array(
+                    [self.steps(client) for client in present] if self.scenario.federation.unequal else [],
+                    dtype=np.int32,
+                ),
             )
         )
 

@@ -237,6 +237,7 @@ class MadeUpLearner:
             training_round.trains,
             *vars(training_round.deferred).values(),
             *vars(training_round.feedback).values(),
+            training_round.steps,
             *(vars(training_round.handed).values() if len(training_round.handed.client) else ()),
         ]
         said = b"|".join(column.tobytes() for column in columns if column is not None)

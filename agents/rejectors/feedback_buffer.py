@@ -47,8 +47,8 @@ class FeedbackBuffer:
     long as every send is answered; if a share of the answers is lost, whichever samples they are of, it is
     that mean loss times the share that comes. (To divide by the sum of 1/propensity instead would be
     right only as N grows.) What neighbours hand over adds to both: its losses, and how many requests it
-    stands for. Where answers are condensed the f_c that are kept of n_c of a class count n_c/f_c each, so that
-    this is unbiased over the draws, too.
+    stands for. Where answers are condensed the f_c that are kept of n_c of a class count n_c/f_c each, so
+    that this is unbiased over the draws, too.
     """
 
     def __init__(self, owner_of: NDArray[np.int64], rows: int, condensing: Condensing | None = None) -> None:

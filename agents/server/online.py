@@ -102,6 +102,16 @@ def steps_in_round(plan: Plan) -> int:
     return 0 if online is None else online.rejector_steps
 
 
+def steps_of_rows(plan: Plan, block: Block, training_round: TrainingRound) -> NDArray[np.int64] | None:
+    """Steps of each row of a block in a round, (rows,); None where all do as many as the scenario says."""
+    if not len(training_round.steps):
+        return None
+    steps = np.full(block.rows, steps_in_round(plan), dtype=np.int64)
+    row = row_of_client(plan, block)[training_round.trains]
+    steps[row[row >= 0]] = training_round.steps[row >= 0]
+    return steps
+
+
 def own_blocks(plan: Plan) -> list[Block]:
     """The blocks with rejectors that the run itself asks; those of a study alone do not train in it."""
     fleet = plan.scenario.fleet

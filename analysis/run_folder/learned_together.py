@@ -25,8 +25,15 @@ class LearnedTogether:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
         said = self.scenario.get("federation") or {}
         has_one_uplink = bool((said.get("neighbours") or {}).get("one_uplink"))
-        schema = columns_by_run.federation(bool(said.get("broken")), has_one_uplink)
+        schema = columns_by_run.federation(
+            bool(said.get("broken")), has_one_uplink, bool(said.get("unequal"))
+        )
         return self._if_there("federation", schema)
+
+    @cached_property
+    def hand_over(self) -> pd.DataFrame:
+        """What neighbours handed over, by round and group; no rows where they did not."""
+        return self._if_there("hand_over", columns_by_run.HAND_OVER)
 
     @cached_property
     def prototypes(self) -> pd.DataFrame:

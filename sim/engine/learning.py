@@ -101,6 +101,7 @@ class Learning:
                 if planned is None and len(self.models.server_label[0]) > 1
                 else (),
                 handed=handed,
+                steps=np.empty(0, dtype=np.int32) if planned is None else planned.of.steps,
             )
             teach = self._learner.train_round if planned is None else self._learner.train_rejectors
             update = teach(training_round)

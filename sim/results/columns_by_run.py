@@ -239,10 +239,14 @@ BROKEN = pa.field("broken", pa.int32())  # of runs with clients whose uploads ar
 ONE_UPLINK = (pa.field("uplinks", pa.int32()), pa.field("bytes_between", pa.int64()))
 
 
-def federation(has_broken: bool, has_one_uplink: bool = False) -> pa.Schema:
+# Of runs whose devices are not equally fast: of those that took part, 0 where nobody did.
+STEPS = (pa.field("least_steps", pa.int32()), pa.field("most_steps", pa.int32()))
+
+
+def federation(has_broken: bool, has_one_uplink: bool = False, is_unequal: bool = False) -> pa.Schema:
     """The columns of `federation` in a run of this sort."""
     own = (*((BROKEN,) if has_broken else ()), *(ONE_UPLINK if has_one_uplink else ()))
-    return pa.schema([*FEDERATION, *own])
+    return pa.schema([*FEDERATION, *own, *(STEPS if is_unequal else ())])
 
 
 # What was merged where clients share prototypes: a row for each round, group, frozen model and class.

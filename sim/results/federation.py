@@ -19,7 +19,9 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
     scenario, known = world.scenario, world.federated
     has_broken = scenario.federation is not None and scenario.federation.broken is not None
     shares = scenario.federation is not None and scenario.federation.has_one_uplink
-    found: dict[str, list[Any]] = {name: [] for name in federation(has_broken, shares).names}
+    is_unequal = scenario.federation is not None and scenario.federation.unequal is not None
+    names = federation(has_broken, shares, is_unequal).names
+    found: dict[str, list[Any]] = {name: [] for name in names}
     if known is None:
         return found
     bounds = list(pairwise([*world.population.first, scenario.clients]))
@@ -48,10 +50,16 @@ def rounds_together(world: World) -> dict[str, list[Any]]:
                 received.sum() * NUMBER_BYTES * shared,
                 *((_in(held.broken, first, end).sum(),) if has_broken else ()),
                 *((uplinks, _in(held.gives, first, end).sum() * size) if shares else ()),
+                *(_bounds(held.steps[_in(held.trains, first, end)[: len(held.steps)]]) if is_unequal else ()),
             )
             for name, value in zip(found, row, strict=True):
                 found[name].append(value)
     return found
+
+
+def _bounds(steps: Clients) -> tuple[int, int]:
+    """The least and the most; 0 of nobody."""
+    return (int(steps.min()), int(steps.max())) if len(steps) else (0, 0)
 
 
 def _in(who: Clients, first: int, end: int) -> NDArray[np.bool_]:

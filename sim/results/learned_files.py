@@ -56,7 +56,8 @@ def write_learned(
     if world.federated is not None:
         rows = rounds_together(world)
         write_table(
-            folder / "federation.parquet", table_of(rows, federation("broken" in rows, "uplinks" in rows))
+            folder / "federation.parquet",
+            table_of(rows, federation("broken" in rows, "uplinks" in rows, "least_steps" in rows)),
         )
     if world.scenario.shares_prototypes:
         merged = prototypes or {name: [] for name in PROTOTYPES.names}

@@ -14,6 +14,7 @@ from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
 from sim.streams import Draws, stream
 from sim.world.cells import Cells
+from sim.world.device_steps import device_steps
 from sim.world.neighbours import BetweenTimes, alone, clusters_of, gathered
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
@@ -39,7 +40,9 @@ class FederationRound:
     rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
     none. trains: who takes part; uploads: whose rejector was there in time; broken: for which of these it was
     wrong; receives, at received_at_s: who was sent the merged one and got it before its next round and the
-    horizon. All ascending.
+    horizon. All ascending. Of neighbours near: of each of `trains` the first client of its cluster; with one
+    uplink gives: who sent theirs to another, who uploads it; heads: whose upload was there in time. steps: of
+    each of `trains`, where devices are not equally fast.
     """
 
     number: int
@@ -55,6 +58,7 @@ class FederationRound:
     gives: Clients = field(default_factory=lambda: NOBODY)
     heads: Clients = field(default_factory=lambda: NOBODY)
     near: Clients = field(default_factory=lambda: NOBODY)
+    steps: Clients = field(default_factory=lambda: NOBODY)
 
     @property
     def clusters(self) -> Clients:
@@ -169,7 +173,7 @@ class _Walk:
         self._absent = Draws(scenario.seed, "absent from a round")
         self._set_of, self._cells = _sets(scenario, clients), cells
         self._up_bytes = np.array([up for up, _ in sizes])[clients.group]
-        self._broken = broken_clients(scenario)
+        self._broken, self._steps = broken_clients(scenario), device_steps(scenario, n)
         self.rounds: list[FederationRound] = []
         self.updates: list[RejectorUpdate] = []
         self._merged = 0
@@ -185,7 +189,11 @@ class _Walk:
         every = np.arange(self._clients.size, dtype=np.int32)
         is_there = self._presence.is_there(np.full(len(every), due_s), every)
         present = self.listens & is_there & self._takes_part(number)
-        held = FederationRound(number, due_s, merges_s, "own", trains=_these(present))
+        held = FederationRound(number, due_s, merges_s, "own")
+        if self._steps is not None:
+            present &= self._steps > 0
+            held = replace(held, steps=self._steps[present])
+        held = replace(held, trains=_these(present))
         cluster = self._clusters(due_s)
         if cluster is not None:
             held = replace(held, near=cluster[present])

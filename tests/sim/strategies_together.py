@@ -34,6 +34,8 @@ def federations(
     }
     if found["merge"] != "none" and draw(st.booleans()):
         found["broken"] = {"share": 0.5, "fault": "noise"}
+    if not prototypes and draw(st.booleans()):
+        found["unequal"] = {"step": {"kind": "exponential", "mean_s": every_s / 16}}
     if near or draw(st.booleans()):
         found["neighbours"] = draw(neighbours(every_s, found["merge"]))
     return found

@@ -151,6 +151,21 @@ def what_is_handed_over_is_learned_from(scenario: Scenario) -> Iterator[Breach]:
             yield place, value, f"must be at least {classes}, or some class has no representative"
 
 
+def unequal_devices_have_time(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or federation.unequal is None:
+        return
+    path: Path = ("federation", "unequal")
+    if federation.learns != "rejectors":
+        yield path, "...", f"{federation.learns} are learned in no steps: must be null"
+    if federation.merge == "laplace":
+        rule = "weighs by a precision of as many steps of each with unequal: must be average, median or none"
+        yield ("federation", "merge"), "laplace", rule
+    if federation.step_s == 0:
+        rule = "must be greater than 0 with unequal, or there is no time that steps could fit into"
+        yield ("federation", "step_s"), 0.0, rule
+
+
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
     broken_uploads_are_merged,
@@ -160,4 +175,5 @@ FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     prototypes_are_merged_class_by_class,
     neighbours_can_add_up_what_they_upload,
     what_is_handed_over_is_learned_from,
+    unequal_devices_have_time,
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.registry.durations import DurationOrZero
+from sim.registry.durations import DurationOrZero, PositiveDuration
 from sim.scenario.schema.values import Bandwidth, Count, Part, PositiveShare, Share, Span, SpanOrZero
 
 
@@ -61,6 +61,17 @@ class Neighbours(Part):
     """Labelled samples that go from one to the next; null: none."""
 
 
+class Unequal(Part):
+    """Devices that are not equally fast: in the time of a round, steps * step_s, each does as many steps as
+    fit, at most ten times `steps`; one that does none takes no part."""
+
+    step: PositiveDuration
+    """What a step takes a client's device: drawn once for each client."""
+    normalised: bool = True
+    """Whether a client uploads the change that `steps` steps would have made at the rate of its own, so that
+    fast ones do not count for more; it decides by what it learned in any case."""
+
+
 class Federation(Part):
     """What clients learn during the run, each from what it was answered, and how that is merged."""
 
@@ -93,6 +104,8 @@ class Federation(Part):
     """From an answer to the label."""
     neighbours: Neighbours | None = None
     """Clients that share an uplink, or labelled samples, with those near them; null: each is for itself."""
+    unequal: Unequal | None = None
+    """Devices of which some are faster; null: all do `steps`."""
     holds: Count | None = None
     """Labelled samples that a client keeps at most to learn from, of each class as many as of others as far
     as it has so many, each for all of its class; null: all."""
@@ -106,3 +119,8 @@ class Federation(Part):
     def hands_over(self) -> bool:
         """Whether labelled samples go from one client to another."""
         return self.neighbours is not None and self.neighbours.hand_over is not None
+
+    @property
+    def normalises(self) -> bool:
+        """Whether what unequal devices upload is as if all had done as many steps."""
+        return self.unequal is not None and self.unequal.normalised
