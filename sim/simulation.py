@@ -135,7 +135,9 @@ def _write_last(world: World, run: Run, done: Simulated, folder: Path) -> None:
     if world.presence.comes_and_goes.any():
         write_table(folder / "presence.parquet", table_of(visits(world), PRESENCE))
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
-    write_table(folder / "events.parquet", table_of(events(world, steps, run.schedule), EVENTS))
+    write_table(
+        folder / "events.parquet", table_of(events(world, steps, run.schedule, done.hand_over), EVENTS)
+    )
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
 
 

@@ -34,10 +34,21 @@ def summaries(
     of_adaptive: Finished,
     of_rounds: Finished,
     of_sharers: Finished,
+    of_neighbours: Finished,
     of_batching: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
-    runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers, of_batching)
+    runs = (
+        finished,
+        of_several,
+        of_learners,
+        of_starters,
+        of_adaptive,
+        of_rounds,
+        of_sharers,
+        of_batching,
+        of_neighbours,
+    )
     return [summary for _, summary in runs]
 
 
