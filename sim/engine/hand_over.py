@@ -54,15 +54,28 @@ class HandOver:
         came = {name: values[has_come] for name, values in self._under_way.items()}
         self._under_way = {name: values[~has_come] for name, values in self._under_way.items()}
         self._hear(told)
+        bounds = np.searchsorted(self._told["client"], np.arange(len(self._numbers) + 1)).tolist()
+        leaves = {
+            giver: self._given(held, giver, taker, slice(bounds[giver], bounds[giver + 1]))
+            for giver, taker in _pairs(held)
+        }
+        given = {giver: sent for giver, sent in leaves.items() if len(sent["client"])}
         rows: dict[str, list[object]] = {}
-        leaves = [self._given(held, giver, taker) for giver, taker in _pairs(held)]
         for place, name in enumerate(self._names):
-            mine = [one for one in leaves if one[0] == place and one[1]]
+            mine = [giver for giver in given if self._group[giver] == place]
             if mine:
-                _, samples, told_of, size, at_s = (list(column) for column in zip(*mine, strict=True))
-                row = held.number, name, len(mine), sum(told_of), sum(samples), sum(size), max(at_s)
+                samples = sum(len(given[giver]["client"]) for giver in mine)
+                told_of = sum(bounds[giver + 1] - bounds[giver] for giver in mine)
+                last_s = max(float(given[giver]["at_s"][0]) for giver in mine)
+                size = samples * self._how.sample_bytes
+                row = held.number, name, len(mine), told_of, samples, size, last_s
                 for column, value in zip(HAND_OVER_ROW, row, strict=True):
                     rows.setdefault(column, []).append(value)
+        parts = [self._under_way, *given.values()]
+        self._under_way = {name: np.concatenate([part[name] for part in parts]) for name in UNDER_WAY}
+        stays = ~np.isin(self._told["client"], list(given))
+        self._told = {name: values[stays] for name, values in self._told.items()}
+        self._decided[list(given)] = 0
         return _handed(came), rows
 
     def kept(self) -> dict[str, Any]:
@@ -80,6 +93,7 @@ class HandOver:
         self._numbers, self._decided = kept["numbers"].copy(), kept["decided"].copy()
 
     def _hear(self, told: Feedback) -> None:
+        """Keeps it by client and then in order."""
         order = np.argsort(told.client, kind="stable")
         client = told.client[order]
         many = np.bincount(client, minlength=len(self._numbers))
@@ -91,37 +105,36 @@ class HandOver:
             "propensity": told.propensity[order],
             "number": self._numbers[client] + np.arange(len(client)) - first[client],
         }
-        self._told = {name: np.concatenate([self._told[name], new[name]]) for name in OF_TOLD}
+        every = {name: np.concatenate([self._told[name], new[name]]) for name in OF_TOLD}
+        order = np.argsort(every["client"], kind="stable")
+        self._told = {name: values[order] for name, values in every.items()}
         self._numbers += many
         self._decided += told.decided
 
-    def _given(self, held: FederationRound, giver: int, taker: int) -> tuple[int, int, int, int, float]:
-        """Sends what a client gives; its group, how many samples, of how many, bytes, and when they come."""
+    def _given(self, held: FederationRound, giver: int, taker: int, mine: slice) -> Columns:
+        """What a client gives of what it was told, as it is under way, (h,) each."""
         assert self._how is not None
-        mine = self._told["client"] == giver
-        number = self._told["number"][mine]
-        priority = self._draws.many(np.full(len(number), giver), number)
-        drawn = np.floor(self._how.share * len(number) + 0.5).astype(int)
+        told = {name: values[mine] for name, values in self._told.items()}
+        many = len(told["number"])
+        priority = self._draws.many(np.full(many, giver), told["number"])
+        drawn = int(np.floor(self._how.share * many + 0.5))
         chosen = np.sort(np.argsort(priority, kind="stable")[:drawn])
-        label = self._label[self._told["sample"][mine][chosen]]
+        if not len(chosen):
+            return _nothing(UNDER_WAY)
+        label = self._label[told["sample"][chosen]]
         counts = np.bincount(label, minlength=self._classes)
         most = len(chosen) if self._how.at_most is None else self._how.at_most
         kept = representatives(label, priority[chosen], counts, most)
-        place = np.flatnonzero(mine)[chosen[kept]]
-        if not len(place):
-            return int(self._group[giver]), 0, 0, 0, np.nan
         each = np.minimum(1.0, level(counts, most) / counts[label[kept]])  # the chance to be among them
-        size = len(place) * self._how.sample_bytes
+        size = len(each) * self._how.sample_bytes
         at_s = held.due_at_s + float(self._times.of(np.array([giver]), held.number, size)[0])
-        new = {name: self._told[name][place] for name in TYPES}
-        new["client"] = np.full(len(place), taker, dtype=np.int32)
-        new["propensity"] = (new["propensity"] * each).astype(np.float32)
-        new["stands_for"] = self._decided[giver] / len(number) / each
-        new["at_s"] = np.full(len(place), at_s)
-        self._under_way = {name: np.concatenate([self._under_way[name], new[name]]) for name in UNDER_WAY}
-        self._told = {name: values[~mine] for name, values in self._told.items()}
-        self._decided[giver] = 0
-        return int(self._group[giver]), len(place), len(number), size, at_s
+        sent = {name: told[name][chosen[kept]] for name in TYPES}
+        return sent | {
+            "client": np.full(len(each), taker, dtype=np.int32),
+            "propensity": (sent["propensity"] * each).astype(np.float32),
+            "stands_for": self._decided[giver] / many / each,
+            "at_s": np.full(len(each), at_s),
+        }
 
 
 HAND_OVER_ROW = ("round", "group", "clients", "told", "samples", "bytes", "last_came_at_s")
