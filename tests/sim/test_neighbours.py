@@ -151,6 +151,15 @@ def test_uplink_bytes_fall_by_the_size_of_a_cluster(size, merge):
         assert some[column].tolist() == each[column].tolist()
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_so_do_those_of_prototypes(size):
+    many = {"clients": 6, "fallback": "prototype"}
+    each = told(scenario_of(group=many, learns="prototypes"), 300)
+    some = told(near(group=many, learns="prototypes", neighbours={"size": size}), 300)
+    assert (some["bytes_up"] * size).tolist() == each["bytes_up"].tolist() != [0] * len(each)
+    assert some["received"].tolist() == each["received"].tolist()
+
+
 outages = st.lists(
     st.tuples(st.integers(0, 350), st.integers(1, 40)).map(lambda pair: (pair[0] / 8, sum(pair) / 8)),
     max_size=4,
