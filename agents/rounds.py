@@ -15,7 +15,7 @@ from agents.backends.in_process import Backend
 from agents.backends.scattering import gather, scatter
 from agents.evaluation.answers import Answers, server_right
 from agents.federation.broken import wrong
-from agents.federation.merging import Numbers, Uploads, merged, set_of_owners
+from agents.federation.merging import Numbers, Uploads, gathered, merged, set_of_owners
 from agents.head_rounds import HeadRounds
 from agents.plan import Block, Plan
 from agents.prototype_rounds import PrototypeRounds
@@ -84,9 +84,13 @@ class Rounds:
                 np.isin(np.arange(first, first + group.clients), who)
                 for who in (merge.uploads, merge.receives)
             )
+            cluster = np.arange(first, first + group.clients)
+            if len(merge.clusters):
+                of_group = (first <= merge.uploads) & (merge.uploads < first + group.clients)
+                cluster[merge.uploads[of_group] - first] = merge.clusters[of_group]
             first += group.clients
             if mine:
-                changes |= _changes(plan, mine, [uploads[block] for block in mine], sends, gets)
+                changes |= _changes(plan, mine, [uploads[block] for block in mine], sends, gets, cluster)
         calls = [
             (share, [changes[block] for block in share], right)
             for share, right in self._with_server(self._blocks)
@@ -143,8 +147,10 @@ def _changes(
     uploads: Sequence[Uploads],
     sends: NDArray[np.bool_],
     gets: NDArray[np.bool_],
+    cluster: NDArray[np.int64],
 ) -> dict[Block, tuple[NDArray[np.bool_], Numbers]]:
-    """Per block of a group which rows change, and to what, (those rows, n). sends, gets: bool (owners,)."""
+    """Per block of a group which rows change, and to what, (those rows, n). sends, gets: bool (owners,);
+    cluster: (owners,), alike for those whose uploads come as one."""
     federation = plan.scenario.federation
     assert federation is not None
     own = [own_rows(plan, block) for block in blocks]
@@ -159,7 +165,10 @@ def _changes(
     for one in np.unique(belongs[owner]).tolist():
         members = np.flatnonzero((belongs[owner] == one) & sends[owner])
         if len(members):
-            results[one] = merged(federation.merge, known.of(members))
+            of_set = known.of(members)
+            if federation.has_one_uplink:
+                of_set = gathered(federation.merge, of_set, cluster[owner[members]])
+            results[one] = merged(federation.merge, of_set)
     found = {}
     for block, rows in zip(blocks, own, strict=True):
         owners = plan.owners(block)

@@ -56,6 +56,19 @@ class Draws:
         return [str(name) for name in self._draw.permutation(names)[: self.number(least, len(names))]]
 
 
+def neighbours(draws: Draws, federation: dict[str, Any]) -> None:
+    """Has clients that are near each other share an uplink."""
+    federation["neighbours"] = {
+        "size": draws.number(1, 5),
+        "one_uplink": federation["merge"] in {"average", "laplace"},
+        "link": {"latency": draws.one_of(0.0, 0.3), "bandwidth_bps": draws.one_of(None, 1e4)},
+    }
+    if draws.chance(0.5) and federation["learns"] == "rejectors" and federation["neighbours"]["size"] > 1:
+        most = draws.one_of(None, 10)
+        hands = {"share": draws.one_of(0.5, 1.0), "at_most": most, "sample_bytes": 300}
+        federation["neighbours"]["hand_over"] = hands
+
+
 def together(draws: Draws, found: dict[str, Any]) -> None:
     """Has the clients of a scenario learn together, and leaves out most of what does not go with that."""
     every_s, learns = draws.one_of(5.0, 12.5), draws.word("rejectors", "prototypes", "heads")
@@ -78,6 +91,11 @@ def together(draws: Draws, found: dict[str, Any]) -> None:
         found["federation"]["dropout"] = draws.one_of(0.0, 0.3)
         if learns == "heads":
             found["federation"]["heads"] = {"personalise_at_s": draws.one_of(None, 3 * every_s)}
+    if draws.chance(0.5):
+        neighbours(draws, found["federation"])
+    has_steps = learns == "rejectors" and found["federation"]["step_s"]
+    if has_steps and found["federation"]["merge"] != "laplace" and draws.chance(0.5):
+        found["federation"]["unequal"] = {"step": {"kind": "exponential", "mean_s": 0.5}}
     found.setdefault("training", {}).pop("online", None)
     for place, group in enumerate(found["fleet"]):
         group.pop("options", None)

@@ -214,6 +214,8 @@ def run(
         hashes = fleet.client_hashes() if fleet else learned.client_hashes
         if hashes != learned.client_hashes:
             raise RunFailed("run", "a frozen client model changed during the run")
-        write_learned(world, learned, hashes, folder, done.learning, done.prototypes, done.heads)
+        write_learned(
+            world, learned, hashes, folder, done.learning, done.prototypes, done.heads, done.hand_over
+        )
         write_sums(folder, checkpoints.written)
     return done

@@ -184,6 +184,28 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class HandedOver:
+    """Labelled samples that came from neighbours, (h,) each, by when, whom to and sample.
+
+    client int32, who got it; sample, server_correct, propensity as in `Feedback`, propensity times the chance
+    that a sample of its class was handed over rather than condensed; stands_for float64: how many requests
+    that its giver decided it stands for.
+    """
+
+    client: NDArray[np.int32]
+    sample: NDArray[np.int32]
+    server_correct: NDArray[np.bool_]
+    propensity: NDArray[np.float32]
+    stands_for: NDArray[np.float64]
+
+    @staticmethod
+    def nothing() -> HandedOver:
+        """Nobody got anything."""
+        ids, chances = np.empty(0, np.int32), np.empty(0, np.float32)
+        return HandedOver(ids, ids, np.empty(0, np.bool_), chances, np.empty(0, np.float64))
+
+
+@dataclass(frozen=True)
 class TrainingRound:
     """A round of training that begins at `at_s` and makes `version`, in force at `in_force_at_s`; where
     clients learn together `version` is the number of their round.
@@ -192,6 +214,8 @@ class TrainingRound:
     scenario has no use for it (`source: pool`, `feedback: full`). trains: the clients whose rejectors will
     learn against this version, ascending, int32; the others never see it. makes: of several models of the
     servers those that train, by place, and which version of its own each makes; empty: the one there is.
+    handed: what came from neighbours since the last round. steps: of each of `trains`, int32; empty: as many
+    as the scenario says.
     """
 
     version: int
@@ -201,17 +225,21 @@ class TrainingRound:
     feedback: Feedback
     trains: NDArray[np.int32]
     makes: tuple[tuple[int, int], ...] = ()
+    handed: HandedOver = field(default_factory=HandedOver.nothing)
+    steps: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True)
 class Merge:
     """What the server merges in a round: what `uploads` have learned; `receives` get what comes of them.
-    broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32."""
+    broken: those of `uploads` that are wrong. Clients of the fleet, ascending, int32. clusters: which of
+    `uploads` came as one, each named by the first client of its cluster, int32; empty: each by itself."""
 
     number: int
     uploads: NDArray[np.int32]
     receives: NDArray[np.int32]
     broken: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    clusters: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
 
 @dataclass(frozen=True)

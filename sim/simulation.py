@@ -32,9 +32,8 @@ Progress = Callable[[float, int], None]  # virtual seconds done, requests that h
 @dataclass
 class Simulated:
     """What a run amounts to so far: requests that arrived, wall seconds from arrivals to ended rows, the rows
-    that training during the run adds to the tables `learning`, `prototypes` and `heads`, and of each server
-    (instant, usable replicas) at its changes.
-    path: which loop played it, for `timing.json`.
+    that training during the run adds to the tables `learning`, `prototypes`, `heads` and `hand_over`, and of
+    each server (instant, usable replicas) at its changes. path: which loop played it, for `timing.json`.
     """
 
     requests: int = 0
@@ -44,11 +43,12 @@ class Simulated:
     steps: list[list[tuple[float, int]]] = field(default_factory=list)
     prototypes: dict[str, list[object]] = field(default_factory=dict)
     heads: dict[str, list[object]] = field(default_factory=dict)
+    hand_over: dict[str, list[object]] = field(default_factory=dict)
 
     def add(self, chunk: Chunk) -> None:
         self.requests, self.loop_s = chunk.arrived, self.loop_s + chunk.loop_s
         told = (self.learning, chunk.learning), (self.prototypes, chunk.prototypes)
-        for known, more in (*told, (self.heads, chunk.heads)):
+        for known, more in (*told, (self.heads, chunk.heads), (self.hand_over, chunk.hand_over)):
             for name, values in more.items():
                 known.setdefault(name, []).extend(values)
         self.steps = self.steps or [[] for _ in chunk.steps]
@@ -138,7 +138,9 @@ def _write_last(world: World, run: Run, done: Simulated, folder: Path) -> None:
     if world.presence.comes_and_goes.any():
         write_table(folder / "presence.parquet", table_of(visits(world), PRESENCE))
     steps = done.steps or [[] for _ in world.stations]  # nothing changed in no time
-    write_table(folder / "events.parquet", table_of(events(world, steps, run.schedule), EVENTS))
+    write_table(
+        folder / "events.parquet", table_of(events(world, steps, run.schedule, done.hand_over), EVENTS)
+    )
     write_table(folder / "outages.parquet", table_of(outages(world.intervals), OUTAGES))
 
 

@@ -5,10 +5,11 @@ When a transfer gets through is followed from obstacle to obstacle; everything e
 
 from __future__ import annotations
 
-from math import inf
+from math import floor, inf
 from typing import TYPE_CHECKING
 
 import numpy as np
+from reference_hand_over import Box
 from reference_learning import BEGIN, COPY, IN_FORCE, READY, Life, School
 from reference_server import alone
 
@@ -18,8 +19,8 @@ from sim.registry.scores import SCORES
 from sim.scenario.schema.fleet import Link
 from sim.streams import Draws
 from sim.world.delays import Delay
-from sim.world.federation import broken_clients
 from sim.world.population import population
+from sim.world.unequal_devices import broken_clients
 from sim.world.world import World
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Together(School):
         ]  # each client's, over time
         self.said = [()]  # by what heads, by version
         self.got: list[list[tuple[float, int]]] = [[] for _ in self.group]
+        self.box = Box(self)
         number = 0
         while (due := (number + 1) * federation.every_s) < horizon:
             number += 1
@@ -62,7 +64,8 @@ class Together(School):
             )
             if not is_own and merges < horizon:
                 until = min((number + 1) * federation.every_s, horizon)  # when the next round is due
-                self.env.process(self.merging(number, present, ready, merges, until))
+                clusters = self.clusters(due) if self.shares_uplinks else None
+                self.env.process(self.merging(number, present, ready, merges, until, clusters))
 
     def present(self, number: int) -> list[int]:
         """Who learns, is there, and takes part."""
@@ -75,7 +78,16 @@ class Together(School):
             if self.learns(client)
             and is_there[client]
             and takes_part[client] >= self.scenario.federation.absent
+            and self.steps(client) > 0
         ]
+
+    def steps(self, client: int) -> int:
+        """As many as fit into the time of a round."""
+        federation = self.scenario.federation
+        if federation.unequal is None:
+            return federation.steps
+        one = alone(Delay(self.scenario.seed, "step of a device", federation.unequal.step), client, 1)
+        return min(floor(federation.steps * federation.step_s / one), 10 * federation.steps)
 
     def learns(self, client: int) -> bool:
         group = self.scenario.fleet[self.group[client]]
@@ -86,15 +98,22 @@ class Together(School):
         return SCORES[group.policy.score].needs_rejector
 
     def taught(self, number: int, ready: float, present: list[int]) -> Update:
-        """What rejectors make of all answers that are known now."""
+        """What rejectors make of all answers that are known now, and of what neighbours handed over."""
+        feedback = self.feedback(self.known())
+        handed = self.box.hold(number, present, feedback)
         return self.learner.train_rejectors(
             TrainingRound(
                 version=number,
                 at_s=self.env.now,
                 in_force_at_s=ready,
                 deferred=NOTHING,
-                feedback=self.feedback(self.known()),
+                feedback=feedback,
                 trains=np.array(present, dtype=np.int32),
+                handed=handed,
+                steps=np.array(
+                    [self.steps(client) for client in present] if self.scenario.federation.unequal else [],
+                    dtype=np.int32,
+                ),
             )
         )
 
@@ -116,16 +135,64 @@ class Together(School):
         if self.scenario.federation.learns == "heads":
             self.heads[client].append((self.env.now, version))
 
-    def merging(self, number: int, present: list[int], ready: float, merges: float, until: float) -> Life:
+    @property
+    def shares_uplinks(self) -> bool:
+        neighbours = self.scenario.federation.neighbours
+        return neighbours is not None and neighbours.one_uplink
+
+    def clusters(self, due: float) -> list[list[int]]:
+        """So many in order of those of a set that are in one cell as the round is due."""
+        every = np.arange(self.scenario.clients, dtype=np.int32)
+        cells = self.world.cells.of(every, np.full(len(every), due)).tolist()
+        near: dict[tuple, list[int]] = {}
+        for client in every.tolist():
+            near.setdefault((self.set_of(client), cells[client]), []).append(client)
+        size = self.scenario.federation.neighbours.size
+        return [who[k : k + size] for who in near.values() for k in range(0, len(who), size)]
+
+    def uploads(
+        self, number: int, present: list[int], ready: float, merges: float, clusters: list[list[int]]
+    ) -> list[int]:
+        """Whose rejectors are there in time, each in what the head of its cluster uploads."""
+        found: list[int] = []
+        for cluster in clusters:
+            there = [client for client in cluster if client in present]
+            if not there:
+                continue
+            reach = [client for client in there if self.links.downtime(client).is_up(ready)]
+            head = (reach or there)[0]
+            gathered = max([ready, *(ready + self.gives(one, number) for one in there if one != head)])
+            if self.arrival(head, number, "upload", gathered, merges) <= merges:
+                found += there
+        return sorted(found)
+
+    def gives(self, client: int, number: int) -> float:
+        """What it takes to a neighbour."""
+        return self.between("to a neighbour", client, number, self.size(client, "upload"))
+
+    def between(self, what: str, client: int, number: int, size: int) -> float:
+        """A latency and the bytes, from device to device."""
+        link = self.scenario.federation.neighbours.link
+        transfer = 8.0 * size / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        return alone(Delay(self.scenario.seed, what, link.latency), client, number) + transfer
+
+    def merging(
+        self,
+        number: int,
+        present: list[int],
+        ready: float,
+        merges: float,
+        until: float,
+        clusters: list[list[int]] | None,
+    ) -> Life:
         """The server merges what is there, if it is up, and tells those in whose set somebody has sent."""
         yield self.env.at(merges, Kind.MODEL, IN_FORCE)
         dropout = Draws(self.scenario.seed, "dropped out of a round")
         present = [
             client for client in present if dropout.one(client, number) >= self.scenario.federation.dropout
         ]
-        sent = [
-            client for client in present if self.arrival(client, number, "upload", ready, merges) <= merges
-        ]
+        alike = [[client] for client in present] if clusters is None else clusters
+        sent = self.uploads(number, present, ready, merges, alike)
         if not self.usable or not sent:
             return
         sets = {self.set_of(client) for client in sent}
@@ -136,7 +203,9 @@ class Together(School):
         }
         hear = [client for client, at in arrivals.items() if at < until]
         wrong = [client for client in sent if self.broken[client]]
-        told = [np.array(who, dtype=np.int32) for who in (sent, hear, wrong)]
+        first = {client: one[0] for one in clusters or () for client in one}
+        of_cluster = [first[client] for client in sent] if clusters else []
+        told = [np.array(who, dtype=np.int32) for who in (sent, hear, wrong, of_cluster)]
         update = self.learner.merge(Merge(number, *told))
         version, merged = self.learn(update), len(self.merged_at)
         self.merged_at.append(merges)
@@ -172,14 +241,17 @@ class Together(School):
         return inf
 
     def takes(self, client: int, number: int, what: str) -> float:
-        """A latency and the bytes: 4 for each number, twice as many where each is sent with its precision."""
+        """A latency and the bytes."""
+        link: Link = self.scenario.fleet[self.group[client]].link
+        transfer = 8.0 * self.size(client, what) / link.bandwidth_bps if link.bandwidth_bps else 0.0
+        return alone(Delay(self.scenario.seed, what, link.latency), client, number) + transfer
+
+    def size(self, client: int, what: str) -> int:
+        """4 bytes for each number, twice as many where each is sent with its precision."""
         g = self.group[client]
-        link: Link = self.scenario.fleet[g].link
         numbers = self.learned.shared_numbers[g] if self.learned.shared_numbers else 0
         is_twice = what == "upload" and self.scenario.federation.merge == "laplace"
-        size = NUMBER_BYTES * numbers * (2 if is_twice else 1)
-        transfer = 8.0 * size / link.bandwidth_bps if link.bandwidth_bps else 0.0
-        return alone(Delay(self.scenario.seed, what, link.latency), client, number) + transfer
+        return NUMBER_BYTES * numbers * (2 if is_twice else 1)
 
     def server_up(self, at: float) -> float:
         """The first instant from then on at which a replica is usable."""

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "analysis": {
         "sim.results.columns",
         "sim.results.columns_by_run",
+        "sim.results.columns_learned",
         "sim.errors",
         "sim.results.whole_files",
     },

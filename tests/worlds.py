@@ -217,6 +217,7 @@ class MadeUpLearner:
         self._feedback_buffer = crc32(
             merge.uploads.tobytes() + merge.receives.tobytes() + merge.broken.tobytes(), self._feedback_buffer
         )
+        self._feedback_buffer = crc32(merge.clusters.tobytes(), self._feedback_buffer)
         draw = np.random.default_rng([merge.number, self._feedback_buffer])
         nothing: dict[str, list[object]] = {name: [] for name in ("stage", "group", "step", "at_s")}
         if self._scenario.shares_heads:
@@ -258,6 +259,8 @@ class MadeUpLearner:
             training_round.trains,
             *vars(training_round.deferred).values(),
             *vars(training_round.feedback).values(),
+            training_round.steps,
+            *(vars(training_round.handed).values() if len(training_round.handed.client) else ()),
         ]
         said = b"|".join(column.tobytes() for column in columns if column is not None)
         instants = np.array([training_round.at_s, training_round.in_force_at_s]).tobytes()

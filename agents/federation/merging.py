@@ -51,6 +51,24 @@ def merged(how: str, uploads: Uploads) -> Numbers:
     return np.asarray((weights * numbers).sum(axis=0) / weights.sum(axis=0), dtype=np.float32)
 
 
+def gathered(how: str, uploads: Uploads, cluster: NDArray[np.integer]) -> Uploads:
+    """What heads upload for their clusters, cluster by cluster in order of their numbers, (rows,): numbers as
+    `merged` makes them, and sums of answers and of precisions. Law: what is merged of these is what is merged
+    of all members, to a rounding of float32, however they are grouped; a cluster of one uploads itself.
+    """
+    members = [np.flatnonzero(cluster == one) for one in np.unique(cluster)]
+    has_precision = len(uploads.precision) > 0
+    return Uploads(
+        np.stack([merged(how, uploads.of(rows)) for rows in members]),
+        np.array([uploads.answers[rows].sum() for rows in members]),
+        np.stack([uploads.precision[rows].sum(axis=0, dtype=np.float64) for rows in members]).astype(
+            np.float32
+        )
+        if has_precision
+        else uploads.precision,
+    )
+
+
 def set_of_owners(plan: Plan, place: int) -> NDArray[np.int64]:
     """Which set each owner of a group's rejectors belongs to, (owners,): sets begin with the same weights,
     and are merged. Where clients do not learn together, or learn heads, each is one of its own."""

@@ -4,6 +4,7 @@ The unit of work that shards share out; what a block computes does not depend on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.federation.merging import Numbers, Uploads, starts_of
+from agents.federation.pace import Pace
 from agents.federation.shared import Precision, numbers_of, put, shared_tensors
 from agents.models.snapshots import State, remembered, remind, rows_kept
 from agents.models.training import SMALLER, optimiser_of, require_finite, to_tensor
@@ -26,7 +28,7 @@ from agents.rejectors.scores import bayes_price
 from agents.rejectors.stacked import StackedRejectors
 from agents.rejectors.surrogates import Client, Targets
 from agents.rejectors.told import seen_in_round, told, told_in_round
-from agents.server.online import rejector_round, row_of_client, steps_in_round, training_rows
+from agents.server.online import condensing, rejector_round, row_of_client, training_rows
 from agents.server.steps import rejector_batches
 from sim.errors import RunFailed
 from sim.messages import TrainingRound
@@ -65,9 +67,11 @@ class RejectorBlock:
         pretrain = plan.scenario.training.pretrain
         rate, decay = pretrain.rejector_lr, pretrain.rejector_weight_decay
         self._optimiser = optimiser_of(pretrain, self._rejectors.parameters, rate, decay)
-        self._feedback_buffer = FeedbackBuffer(row_of_client(plan, block), block.rows)
+        condenses = condensing(plan, block)
+        self._feedback_buffer = FeedbackBuffer(row_of_client(plan, block), block.rows, condenses)
         self._shared = shared_tensors(plan, self._rejectors)
         self._precision: Numbers = np.empty((0, 0), dtype=np.float32)
+        self._more: Numbers = np.empty((0, 0), dtype=np.float32)  # that uploads have, of unequal devices
 
     def learn(self, correct: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Trains stage 2 through all steps; returns the mean loss per epoch and row, (epochs, rows).
@@ -110,6 +114,7 @@ class RejectorBlock:
     def add_feedback(self, training_round: TrainingRound) -> None:
         """Remembers what the clients of these rejectors got since the training round before."""
         self._feedback_buffer.add(training_round.feedback)
+        self._feedback_buffer.hand(training_round.handed)
 
     def rows_with_feedback(self, training_round: TrainingRound) -> NDArray[np.bool_]:
         """Which rows have something to learn from in a training round, bool (rows,)."""
@@ -121,12 +126,12 @@ class RejectorBlock:
         """Trains on all that its clients got so far; which rows did, and their mean losses, both (rows,).
 
         Every row draws from its own answers, keyed by owner and version, and each sample's whole loss weighs
-        what `FeedbackBuffer` says. Whether the server was right is what it said then,
-        not what its new version says.
+        what `FeedbackBuffer` says. Whether the server was right is what it said then, not what it says now.
         """
         plan, trains, version = self._plan, self.rows_with_feedback(training_round), training_round.version
         training, rows = plan.scenario.training, self._block.rows
-        steps, seed, place = steps_in_round(plan), plan.scenario.seed, self._block.group
+        pace = Pace(plan, self._block, training_round, self._shared)
+        steps, seed, place = pace.most, plan.scenario.seed, self._block.group
         draws = [stream(seed, "online feedback", place, int(owner), version) for owner in self._owners]
         drawn = self._feedback_buffer.batch(steps * training.pretrain.batch, draws)
         batches, right, weights = (
@@ -140,15 +145,18 @@ class RejectorBlock:
         precision = Precision(self._shared) if federation and federation.merge == "laplace" else None
         with rows_kept(self._optimiser, self._rejectors.parameters, torch.from_numpy(~trains)):
             losses = self._fit(
-                inputs, targets, batches, lambda _outputs, _samples: next(weigh), steps, precision
+                inputs, targets, batches, lambda _outputs, _samples: next(weigh), steps, precision, pace
             )
+        self._more = pace.more()
         if precision is not None:
             self._precision = precision.of(self._feedback_buffer.answers)
-        return trains, losses.mean(axis=0)
+        return trains, pace.mean(losses)
 
     def uploads(self) -> Uploads:
         """What each row shares with others."""
-        return Uploads(numbers_of(self._shared), self._feedback_buffer.answers, self._precision)
+        numbers = numbers_of(self._shared)
+        sent = numbers + self._more if len(self._more) else numbers
+        return Uploads(sent, self._feedback_buffer.answers, self._precision)
 
     def take_merged(self, rows: NDArray[np.bool_], numbers: Numbers) -> None:
         """Puts what came of a merge, (those rows, n), into some rows; what is their own stays."""
@@ -162,6 +170,7 @@ class RejectorBlock:
             "optimiser": remembered(self._optimiser, parameters),
             "feedback_buffer": self._feedback_buffer.state(),
             "precision": self._precision,
+            "more": self._more,
         }
 
     def restore(self, state: State) -> None:
@@ -171,7 +180,7 @@ class RejectorBlock:
             one.data.copy_(to_tensor(array))
         remind(self._optimiser, parameters, state["optimiser"])
         self._feedback_buffer.restore(state["feedback_buffer"])
-        self._precision = state["precision"]
+        self._precision, self._more = state["precision"], state["more"]
 
     def _fit(
         self,
@@ -181,10 +190,11 @@ class RejectorBlock:
         weigh: Weigh | None,
         check_every: int,
         precision: Precision | None = None,
+        pace: Pace | None = None,
     ) -> NDArray[np.float64]:
         """A step for each batch, (steps, n) for all rows or (steps, rows, n); the losses before it, (steps,
         rows). weigh: given outputs and samples step by step, what each loss weighs, (rows, n)."""
-        losses = np.zeros((len(batches), self._block.rows))
+        losses, parameters = np.zeros((len(batches), self._block.rows)), self._rejectors.parameters
         largest = np.zeros_like(losses)  # of the outputs that a loss is of
         for step, samples in enumerate(batches):
             if samples.dim() == 1:
@@ -198,7 +208,8 @@ class RejectorBlock:
             loss.sum().backward()  # type: ignore[no-untyped-call]
             if precision is not None:
                 precision.add(samples.shape[-1])
-            self._optimiser.step()
+            with pace.only_busy(self._optimiser, parameters, step) if pace else nullcontext():
+                self._optimiser.step()
             losses[step] = loss.detach().numpy()
             largest[step] = outputs.detach().abs().flatten(1).amax(dim=1).numpy()
             if (step + 1) % check_every == 0:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.plan import Block, Plan
+from agents.rejectors.feedback_buffer import Condensing
 from agents.server.steps import labelled
 from sim.messages import TrainingRound
-from sim.streams import stream
+from sim.streams import Draws, stream
 
 Ids = NDArray[np.int32]
 
@@ -101,6 +102,16 @@ def steps_in_round(plan: Plan) -> int:
     return 0 if online is None else online.rejector_steps
 
 
+def steps_of_rows(plan: Plan, block: Block, training_round: TrainingRound) -> NDArray[np.int64] | None:
+    """Steps of each row of a block in a round, (rows,); None where all do as many as the scenario says."""
+    if not len(training_round.steps):
+        return None
+    steps = np.full(block.rows, steps_in_round(plan), dtype=np.int64)
+    row = row_of_client(plan, block)[training_round.trains]
+    steps[row[row >= 0]] = training_round.steps[row >= 0]
+    return steps
+
+
 def own_blocks(plan: Plan) -> list[Block]:
     """The blocks with rejectors that the run itself asks; those of a study alone do not train in it."""
     fleet = plan.scenario.fleet
@@ -126,6 +137,15 @@ def training_rows(plan: Plan, block: Block, training_round: TrainingRound) -> ND
         - first
     )
     return own_rows(plan, block) & np.isin(plan.owners(block), members % plan.owners_in(block.group))
+
+
+def condensing(plan: Plan, block: Block) -> Condensing | None:
+    """How the answers of a block's rejectors are condensed; None where all are held."""
+    scenario = plan.scenario
+    if scenario.federation is None or scenario.federation.holds is None:
+        return None
+    draws = Draws(scenario.seed, f"held/{block.group}")
+    return Condensing(scenario.federation.holds, plan.samples.label, draws, plan.owners(block))
 
 
 def row_of_client(plan: Plan, block: Block) -> NDArray[np.int64]:

@@ -141,6 +141,19 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
     "federation.dropped": (
         "Times that a client that took part in a round dropped out before its upload, where some do (count)."
     ),
+    "federation.uplinks": (
+        "Uploads that came in time where neighbours share an uplink: one for each cluster (uploads)."
+    ),
+    "federation.bytes_between": (
+        "What neighbours that share an uplink sent to the one that uploads, over the whole run (bytes)."
+    ),
+    "federation.least_steps": "Of unequal devices the fewest steps that one which took part did (steps).",
+    "federation.most_steps": "The most that one did (steps).",
+    "federation.handed_over": "Labelled samples that clients handed over to neighbours (samples).",
+    "federation.handed_over_share": (
+        "The same over those that their givers had been told since they last handed some over (share)."
+    ),
+    "federation.handed_over_bytes": "Bytes of these samples, between devices (bytes).",
     "prototypes.answered": "Requests that the client's nearest prototype answered (count).",
     "prototypes.answered_share": "The same over all with a known outcome (share).",
     "prototypes.gain": (

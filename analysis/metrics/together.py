@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic, ratio
 
@@ -25,7 +27,32 @@ def federation(traffic: Traffic) -> dict[str, Any]:
         "received_share": ratio(float(merged["received"].sum()), float(merged["trained"].sum())),
         "bytes_up": int(rows["bytes_up"].sum()),
         "bytes_down": int(rows["bytes_down"].sum()),
-        **{name: int(rows[name].sum()) for name in ("broken", "dropped") if name in rows},
+        **{
+            name: int(rows[name].sum())
+            for name in ("broken", "dropped", "uplinks", "bytes_between")
+            if name in rows
+        },
+        **({"least_steps": _least(rows)} if "least_steps" in rows else {}),
+        **({"most_steps": int(rows["most_steps"].max())} if "most_steps" in rows else {}),
+        **_handed_over(traffic.run),
+    }
+
+
+def _least(rows: pd.DataFrame) -> int:
+    """Of those that took part; 0 where nobody ever did."""
+    some = rows.loc[rows["least_steps"] > 0, "least_steps"]
+    return int(some.min()) if len(some) else 0
+
+
+def _handed_over(run: Run) -> dict[str, Any]:
+    """What neighbours handed over; nothing where they do not."""
+    if not ((run.scenario["federation"].get("neighbours") or {}).get("hand_over")):
+        return {}
+    rows = run.hand_over
+    return {
+        "handed_over": int(rows["samples"].sum()),
+        "handed_over_share": ratio(float(rows["samples"].sum()), float(rows["told"].sum())),
+        "handed_over_bytes": int(rows["bytes"].sum()),
     }
 
 

@@ -104,8 +104,25 @@ def _together(summary: Summary) -> list[str]:
         f"{percent(rounds['uploaded_share'])} of the uploads came in time, "
         f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
         f"lay {number(behind['copy_mean'])} versions behind the merged {what} on average, at most "
-        f"{number(behind['copy_max'])}."
+        f"{number(behind['copy_max'])}.",
+        *_neighbours(rounds),
     ]
+
+
+def _neighbours(rounds: Summary) -> list[str]:
+    """What neighbours spared and handed over; nothing where clients have none."""
+    found = []
+    if "uplinks" in rounds:
+        found.append(
+            f"Neighbours shared uplinks: {rounds['uplinks']} uploads, and "
+            f"{data_size(rounds['bytes_between'])} between devices."
+        )
+    if rounds.get("handed_over_share") is not None:
+        found.append(
+            f"Of what they were told clients handed over {percent(rounds['handed_over_share'])}, "
+            f"{rounds['handed_over']} labelled samples, {data_size(rounds['handed_over_bytes'])}."
+        )
+    return found
 
 
 def _prototypes(summary: Summary) -> list[str]:

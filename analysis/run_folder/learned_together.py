@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.run_folder.files import read_if_there
-from sim.results import columns_by_run
+from sim.results import columns_learned
 
 
 class LearnedTogether:
@@ -23,25 +23,31 @@ class LearnedTogether:
     @cached_property
     def federation(self) -> pd.DataFrame:
         """What became of rounds in which clients learned together, by group; no rows where they did not."""
-        asked = self.scenario.get("federation") or {}
-        has_broken, has_dropout = bool(asked.get("broken")), bool(asked.get("dropout"))
-        return self._if_there("federation", columns_by_run.federation(has_broken, has_dropout))
+        said = self.scenario.get("federation") or {}
+        has_one_uplink = bool((said.get("neighbours") or {}).get("one_uplink"))
+        sorts = bool(said.get("broken")), bool(said.get("dropout")), has_one_uplink, bool(said.get("unequal"))
+        return self._if_there("federation", columns_learned.federation(*sorts))
+
+    @cached_property
+    def hand_over(self) -> pd.DataFrame:
+        """What neighbours handed over, by round and group; no rows where they did not."""
+        return self._if_there("hand_over", columns_learned.HAND_OVER)
 
     @cached_property
     def prototypes(self) -> pd.DataFrame:
         """What was merged where clients share prototypes, by round, group, model and class; no rows where
         they do not."""
-        return self._if_there("prototypes", columns_by_run.PROTOTYPES)
+        return self._if_there("prototypes", columns_learned.PROTOTYPES)
 
     @cached_property
     def heads(self) -> pd.DataFrame:
         """How heads learned, by round and client that took part; no rows where they do not."""
-        return self._if_there("heads", columns_by_run.HEADS)
+        return self._if_there("heads", columns_learned.HEADS)
 
     @cached_property
     def warm_start(self) -> pd.DataFrame:
         """How the servers' models imitated the clients before the run; no rows where none did."""
-        return self._if_there("warm_start", columns_by_run.WARM_START)
+        return self._if_there("warm_start", columns_learned.WARM_START)
 
     def _if_there(self, name: str, schema: pa.Schema) -> pd.DataFrame:
         return read_if_there(self.path / f"{name}.parquet", schema)

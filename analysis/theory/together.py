@@ -3,6 +3,7 @@ One of the laws of this package: rounds of a federation, written from the scenar
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
         return None
     groups = [run.groups[name] for name in rows["group"].unique()]
     takes_s = [_transfer_s(group, rows, "bytes_down", "received") for group in groups]
-    there_s = max(_transfer_s(group, rows, "bytes_up", "uploaded") for group in groups)
+    sent = "uplinks" if "uplinks" in rows else "uploaded"
+    there_s = max(_transfer_s(group, rows, "bytes_up", sent) for group in groups)
+    there_s += max(_gathering_s(group, rows, federation) for group in groups)
     ready_s = float(federation["steps"]) * float(federation["step_s"])
     if ready_s + 2 * there_s >= float(federation["wait_s"]):
         return None  # some uploads come too late
@@ -35,6 +38,12 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     what = f"{federation.get('learns', 'rejectors')} merged"
     found = [Prediction(what, "server", "versions", float(merges_s.size), _exactly(made))]
     comes_back = not federation["absent"] and not federation.get("dropout")
+    if "uplinks" in rows and merges_s.size and comes_back and _all_take_part(groups, federation):
+        of_each = rows[rows["fate"] == "merged"].groupby("round")["uplinks"].sum().mean()
+        clusters = float(sum(_clusters(group, federation) for group in groups))
+        found.append(
+            Prediction("uploads of a merged round", "server", "versions", clusters, _exactly(of_each))
+        )
     if comes_back and merges_s.size and len(groups) == 1:
         mean = run.timeline["copy_staleness"].to_numpy(dtype=float).mean()
         expected = merges_s.size * takes_s[0] / run.horizon_s
@@ -87,6 +96,26 @@ def _transfer_s(group: dict[str, Any], rows: pd.DataFrame, size: str, count: str
     )
 
 
+def _gathering_s(group: dict[str, Any], rows: pd.DataFrame, federation: dict[str, Any]) -> float:
+    """What it takes on average to a neighbour who uploads; nothing where each does so itself."""
+    if "uplinks" not in rows:
+        return 0.0
+    return _transfer_s(group | {"link": federation["neighbours"]["link"]}, rows, "bytes_up", "uplinks")
+
+
+def _all_take_part(groups: list[dict[str, Any]], federation: dict[str, Any]) -> bool:
+    """Whether the clusters of every round are the same."""
+    moves = any(group.get("presence") or group.get("moves") for group in groups)
+    return not (federation["absent"] or federation.get("unequal") or moves)
+
+
+def _clusters(group: dict[str, Any], federation: dict[str, Any]) -> int:
+    """Of a group: of those that are merged with each other, so many at a time."""
+    sets = group["model"]["variants"] if federation["among"] == "variant" else 1
+    size = int(federation["neighbours"]["size"])
+    return sum(ceil(len(range(one, group["clients"], sets)) / size) for one in range(sets))
+
+
 def _is_cut(scenario: dict[str, Any]) -> bool:
     outages = [*scenario["server"]["outages"], *scenario.get("outages", [])]
     return any(one["target"]["kind"] == "links" for one in outages)
@@ -99,9 +128,9 @@ def _exactly(value: float) -> Simulated:
 LAW = Law(
     "Learning together",
     "a version for each k with the server up at k·every_s + wait_s; behind = versions·(latency + "
-    "8·bytes/bandwidth)/horizon",
+    "8·bytes/bandwidth)/horizon; with one uplink Σ ⌈clients of a set/size⌉ uploads a round",
     "uploads that fit into the wait twice over, no outage of links, no autoscaling; the second for one group "
-    "in which nobody is absent or drops out",
+    "in which nobody is absent or drops out, the third for clients that stay and are equally fast",
     "follows from the timetable of rounds",
     "where outages are as short as an upload, which may then be sent again in time or not",
     predict,

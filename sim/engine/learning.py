@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.hand_over import HandOver
 from sim.engine.heads import HeadTables
 from sim.engine.models import Models
 from sim.engine.news import News
 from sim.engine.state import Columns, Ended, State
 from sim.errors import RunFailed
-from sim.messages import Learned, Merge, TrainingRound, hash_of
+from sim.messages import HandedOver, Learned, Merge, TrainingRound, hash_of
 from sim.policy.calibration import Curve, curve
 from sim.ports import OnlineLearner
 from sim.scenario.schema.training import Online
@@ -48,6 +49,7 @@ class Learning:
         self._drift = Evidence()
         self._adaptive = online if online is not None and online.adaptive is not None else None
         self._news = News(world, learned, self.models)
+        self._hand_over = HandOver(world, learned.samples.label)
         self._population = world.population
         self._bounds = list(pairwise([*self._population.first, scenario.clients]))
         self._curves: dict[tuple[int, int], Curve] = {}
@@ -55,6 +57,7 @@ class Learning:
         self._rows: dict[str, list[object]] = {}
         self._rows_of_prototypes: dict[str, list[object]] = {}
         self._rows_of_heads: dict[str, list[object]] = {}
+        self._rows_of_hand_over: dict[str, list[object]] = {}
         self.heads = HeadTables()
         if len(self.schedule.starts_at_s) and learner is None:
             raise ValueError("training during the run needs a learner")
@@ -79,10 +82,15 @@ class Learning:
         if self._adaptive is not None:
             self._decide_gap(self._adaptive, state, before, now)
         planned = self.schedule.updates[index] if self.schedule.updates else None
+        given: dict[str, list[object]] = {}
         if planned is not None and planned.merges:
             held = planned.of
-            update = self._learner.merge(Merge(held.number, held.uploads, held.receives, held.broken))
+            merge = Merge(held.number, held.uploads, held.receives, held.broken, held.clusters)
+            update = self._learner.merge(merge)
         else:
+            feedback, handed = self._news.feedback(self.schedule, state, before, now), HandedOver.nothing()
+            if planned is not None:
+                handed, given = self._hand_over.hold(planned.of, feedback)
             training_round = TrainingRound(
                 version=version if planned is None else planned.of.number,
                 at_s=now,
@@ -90,11 +98,13 @@ class Learning:
                 if planned is None
                 else planned.in_force_at_s,
                 deferred=self._news.deferred(self.schedule, state, version, now),
-                feedback=self._news.feedback(self.schedule, state, before, now),
+                feedback=feedback,
                 trains=self.schedule.rejectors.clients_of(version) if planned is None else planned.of.trains,
                 makes=self._makes(version)
                 if planned is None and len(self.models.server_label[0]) > 1
                 else (),
+                handed=handed,
+                steps=np.empty(0, dtype=np.int32) if planned is None else planned.of.steps,
             )
             teach = self._learner.train_round if planned is None else self._learner.train_rejectors
             update = teach(training_round)
@@ -108,7 +118,7 @@ class Learning:
         groups = ["" if stage == "server" else group for stage, group in owners]
         rows = update.learning | {"staleness": self._behind(version, groups)}
         told = (self._rows, rows), (self._rows_of_prototypes, update.prototypes)
-        for known, more in (*told, (self._rows_of_heads, update.head_rows)):
+        for known, more in (*told, (self._rows_of_heads, update.head_rows), (self._rows_of_hand_over, given)):
             for name, values in more.items():
                 known.setdefault(name, []).extend(values)
 
@@ -152,6 +162,11 @@ class Learning:
         member = client - np.array([first for first, _ in self._bounds], dtype=np.int32)[group]
         return {"label": self.heads.said(group, member, version, sample, server), "version": version}
 
+    def take_rows_of_hand_over(self) -> dict[str, list[object]]:
+        """The same of the table `hand_over`."""
+        rows, self._rows_of_hand_over = self._rows_of_hand_over, {}
+        return rows
+
     def nearest(self, client: NDArray[np.int32], sample: NDArray[np.int32], at_s: Instants) -> Columns:
         """What clients answer by the nearest of the prototypes that they have at an instant, int16 (n,), -1
         where they have none; and how long ago these were merged (s), NaN likewise."""
@@ -188,6 +203,7 @@ class Learning:
         models, notes = self.models.kept(tables), self._news.replay_buffer.kept
         told: dict[str, Any] = {"tables": hash_of(tables), "models": models, "notes": notes}
         told["gaps_s"] = np.array(self.schedule.gaps_s, dtype=np.float64)
+        told["hand_over"] = self._hand_over.kept()
         told["drift"] = np.array(astuple(self._drift), dtype=np.float64)
         told["heads"] = self.heads.kept()
         learns = learner is not None and self.models.newest > 0
@@ -202,6 +218,7 @@ class Learning:
         self.heads.restore(told["heads"])
         self._curves = {}
         self._news.replay_buffer.kept = told["notes"]
+        self._hand_over.restore(told["hand_over"])
         if self._adaptive is not None:
             self.schedule = self._world.schedule_after(told["gaps_s"].tolist())
             self._drift = Evidence(*told["drift"].tolist())

@@ -36,9 +36,9 @@ class Chunk:
     """What a window of virtual time up to `end` left behind: rows that ended in it, and its seconds.
 
     of_servers: those of each server, where there are several; of_links: of shared links. learning: rows of
-    the table of that name that training in it gave, prototypes and heads likewise; items: rows of that table.
-    arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: of each server
-    (instant, usable replicas) at its start and wherever they changed.
+    the table of that name that training in it gave, prototypes, heads and hand_over likewise; items: rows of
+    that table. arrived: requests since t = 0. loop_s: wall seconds from arrivals to ended rows. steps: of
+    each server (instant, usable replicas) at its start and wherever they changed.
     """
 
     end: float
@@ -53,6 +53,7 @@ class Chunk:
     steps: list[list[tuple[float, int]]]
     prototypes: dict[str, list[object]]
     heads: dict[str, list[object]]
+    hand_over: dict[str, list[object]]
     items: Columns | None = None
 
 
@@ -139,10 +140,9 @@ class Run:
         steps = [server.steps for server in state.stations]
         links = self._parameters.network.names
         shared = of_links(ended.passages, links, start, end) if links else None
-        merged = learning.take_rows_of_prototypes()
-        taught = learning.take_rows_of_heads()
-        told = requests, attempts, seconds, apart, shared, rows
-        return Chunk(end, *told, arrived, loop_s, steps, merged, taught, items)
+        taught = learning.take_rows_of_heads(), learning.take_rows_of_hand_over()
+        more = rows, arrived, loop_s, steps, learning.take_rows_of_prototypes(), *taught, items
+        return Chunk(end, requests, attempts, seconds, apart, shared, *more)
 
     def _by_server(self, at_s: NDArray[np.float64], of_servers: list[Columns]) -> Columns:
         """The rows of `servers`: second after second, server after server."""

@@ -104,13 +104,13 @@ TIMELINE = pa.schema(
 # What happened to the system: kind is "outage_start", "outage_end", "slowdown_start", "slowdown_end",
 # "usable_replicas", "model_in_force", "round_start", "round_lost", "round_skipped", "round_gap",
 # "first_copy", "last_copy", "first_rejector", "last_rejector", "rejectors_merged", "prototypes_merged",
-# "heads_merged", "heads_personal", "merge_lost".
+# "heads_merged", "heads_personal", "merge_lost", "round_due", "cluster_left_out", "hand_over".
 EVENTS = pa.schema(
     [
         ("at_s", pa.float64()),
         ("kind", NAME),
         # "server", "replicas:1", "links:cameras", ...; a group; "model", of several that learn
-        # "model:NAME"; "rejectors", "prototypes", "heads"
+        # "model:NAME"; "rejectors", "prototypes", "heads"; "neighbours"
         ("target", NAME),
         # usable replicas from now on; the version; the round; its gap; the factor; NaN
         ("value", pa.float64()),

@@ -3,12 +3,14 @@ The table `events` of a run folder; all of it but gaps follows from the scenario
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from sim.scenario import Scenario
+from sim.world.federation import FederationRound
 from sim.world.outages.capacity import Interval
 from sim.world.release_schedule import Schedule
 from sim.world.trained import trained
@@ -16,14 +18,24 @@ from sim.world.versions import Versions
 from sim.world.world import World
 
 Event = tuple[float, str, str, float]  # at_s, kind, target, value
+NEAR = "neighbours"
 
 
-def events(world: World, steps: list[list[tuple[float, int]]], plan: Schedule) -> dict[str, list[Any]]:
+def events(
+    world: World,
+    steps: list[list[tuple[float, int]]],
+    plan: Schedule,
+    handed: Mapping[str, list[Any]] | None = None,
+) -> dict[str, list[Any]]:
     """The columns of `events`, by time. steps: of each server (instant, usable replicas); plan: when the
-    server learned; both as the run had them."""
+    server learned; handed: rows of the table `hand_over`; all as the run had them."""
     found = [*_of_capacity(world.scenario, world.intervals, steps), *_of_rounds(plan, _named(world.scenario))]
     found += _of_clients(world, plan)
     found += _of_merges(world)
+    if handed and world.federated is not None:
+        due_s = {one.number: one.due_at_s for one in world.federated.rounds}
+        rows = zip(*(handed[name] for name in ("round", "group", "samples")), strict=True)
+        found += [(due_s[number], "hand_over", group, float(many)) for number, group, many in rows]
     found.sort(key=lambda event: event[:3])
     return dict(zip(("at_s", "kind", "target", "value"), map(list, zip(*found, strict=True)), strict=True))
 
@@ -80,7 +92,21 @@ def _of_merges(world: World) -> list[Event]:
     lost = [one for one in held if one.fate == "lost"]
     own = [one for one in held if one.fate == "own" and what == "heads" and one.number > 1]
     found += [(one.due_at_s, "heads_personal", what, float(one.number)) for one in own[:1]]
+    if world.scenario.federation is not None and world.scenario.federation.neighbours is not None:
+        found += _of_neighbours(held)
     return found + [(one.merges_at_s, "merge_lost", what, float(one.number)) for one in lost]
+
+
+def _of_neighbours(held: Sequence[FederationRound]) -> list[Event]:
+    """Rounds of clients that have neighbours: due, or skipped where nobody takes part; where they share an
+    uplink, which clusters uploaded nothing in time, by their first client."""
+    found: list[Event] = []
+    for one in held:
+        found.append((one.due_at_s, "round_due" if len(one.trains) else "round_skipped", NEAR, one.number))
+        if one.fate in {"merged", "lost"} and (len(one.gives) or len(one.heads)):
+            silent = np.setdiff1d(one.near, one.clusters)
+            found += [(one.merges_at_s, "cluster_left_out", NEAR, float(first)) for first in silent.tolist()]
+    return found
 
 
 def _of_clients(world: World, plan: Schedule) -> list[Event]:

@@ -24,7 +24,7 @@ from sim.results.columns import (
     STUDY_LOSSES,
     WORK,
 )
-from sim.results.columns_by_run import HEADS, PROTOTYPES, WARM_START, federation
+from sim.results.columns_learned import HAND_OVER, HEADS, PROTOTYPES, WARM_START, federation
 from sim.results.federation import rounds_together
 from sim.results.run_folder import MEASURED, table_of, write_json, write_table
 from sim.scenario import POOLS
@@ -43,26 +43,29 @@ def write_learned(
     later: Mapping[str, list[object]] | None = None,
     prototypes: Mapping[str, list[object]] | None = None,
     heads: Mapping[str, list[object]] | None = None,
+    hand_over: Mapping[str, list[object]] | None = None,
 ) -> None:
     """Writes what was learned, what became of rounds in which clients learned together, and what files of
     measured durations amount to, where the scenario names any.
 
-    hashes_after: of the client models after the run. later, prototypes, heads: rows of `learning`, of
-    `prototypes` and of `heads` that the run itself gave.
+    hashes_after: of the client models after the run. later, prototypes, heads, hand_over: rows of
+    `learning` and of the tables of these names that the run itself gave.
     """
     learning = {name: [*values, *(later or {}).get(name, [])] for name, values in learned.learning.items()}
     samples = learned.samples
     world = world.sharing(learned.shared_numbers)
     if world.federated is not None:
         rows = rounds_together(world)
-        write_table(
-            folder / "federation.parquet", table_of(rows, federation("broken" in rows, "dropped" in rows))
-        )
+        sorts = (name in rows for name in ("broken", "dropped", "uplinks", "least_steps"))
+        write_table(folder / "federation.parquet", table_of(rows, federation(*sorts)))
     if world.scenario.shares_prototypes:
         merged = prototypes or {name: [] for name in PROTOTYPES.names}
         write_table(folder / "prototypes.parquet", table_of(merged, PROTOTYPES))
     if world.scenario.shares_heads:
         write_table(folder / "heads.parquet", table_of(heads or {name: [] for name in HEADS.names}, HEADS))
+    if (federation_of := world.scenario.federation) is not None and federation_of.hands_over:
+        handed = hand_over or {name: [] for name in HAND_OVER.names}
+        write_table(folder / "hand_over.parquet", table_of(handed, HAND_OVER))
     if learned.warm_start:
         write_table(folder / "warm_start.parquet", table_of(learned.warm_start, WARM_START))
     if known := measurements(world.scenario):

@@ -43,6 +43,7 @@ ENTRIES = {
     "federation.parquet",
     "prototypes.parquet",
     "heads.parquet",
+    "hand_over.parquet",
     "events.parquet",
     "outages.parquet",
     "learning.parquet",

@@ -4,7 +4,7 @@ them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
-from sim.streams import Draws, stream
+from sim.streams import Draws
+from sim.world.cells import Cells
+from sim.world.neighbours import BetweenTimes, alone, clusters_of, gathered
 from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
 from sim.world.presence import Presence
 from sim.world.reachable import Reachable, TransferTimes
 from sim.world.trained import usable_of
+from sim.world.unequal_devices import broken_clients, device_steps
 from sim.world.versions import Log, Versions
 
 Instants = NDArray[np.float64]
@@ -37,7 +40,9 @@ class FederationRound:
     rejectors would be ready, at or after the horizon. merged: the number of the merged version, 0 if there is
     none. trains: who takes part; dropped: who of these drops out; uploads: whose rejector was there in time;
     broken: for which of these it was wrong; receives, at received_at_s: who was sent the merged one and got
-    it before its next round and the horizon. All ascending.
+    it before its next round and the horizon. All ascending. Of neighbours near: of each of `trains` the first
+    client of its cluster; with one uplink gives: who sent theirs to another, who uploads it; heads: whose
+    upload was there in time. steps: of each of `trains`, where devices are not equally fast.
     """
 
     number: int
@@ -51,6 +56,15 @@ class FederationRound:
     dropped: Clients = field(default_factory=lambda: NOBODY)
     receives: Clients = field(default_factory=lambda: NOBODY)
     received_at_s: Instants = field(default_factory=lambda: np.empty(0))
+    gives: Clients = field(default_factory=lambda: NOBODY)
+    heads: Clients = field(default_factory=lambda: NOBODY)
+    near: Clients = field(default_factory=lambda: NOBODY)
+    steps: Clients = field(default_factory=lambda: NOBODY)
+
+    @property
+    def clusters(self) -> Clients:
+        """Of each of `uploads` the first client of its cluster; nobody where each uploads for itself."""
+        return self.near[np.isin(self.trains, self.uploads)] if len(self.heads) else NOBODY
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,7 @@ def federated(
     scenario: Scenario,
     clients: Population,
     presence: Presence,
+    cells: Cells,
     numbers: tuple[int, ...],
     drawn: Capacity,
     links: Links,
@@ -101,9 +116,8 @@ def federated(
     leave of the server.
     """
     assert scenario.federation is not None
-    walk = _Walk(
-        scenario, clients, presence, numbers, Reachable(usable_of(scenario, drawn), links, clients.size)
-    )
+    reachable = Reachable(usable_of(scenario, drawn), links, clients.size)
+    walk = _Walk(scenario, clients, presence, cells, numbers, reachable)
     every_s = scenario.federation.every_s
     due_s = begin_of(np.arange(1, periods_before(scenario.horizon_s, every_s)), every_s).tolist()
     for number, due in enumerate(due_s, start=1):
@@ -126,16 +140,6 @@ def upload_bytes(scenario: Scenario, numbers: int) -> int:
     return NUMBER_BYTES * numbers * (2 if twice else 1)
 
 
-def broken_clients(scenario: Scenario) -> NDArray[np.bool_]:
-    """Whose uploads are wrong, bool (clients,): the first of each group's clients in a keyed order."""
-    broken = scenario.federation and scenario.federation.broken
-    parts = []
-    for group in scenario.fleet:
-        order = stream(scenario.seed, "broken clients", group.group).permutation(group.clients)
-        parts.append(order < (np.floor(broken.share * group.clients + 0.5) if broken else 0))
-    return np.concatenate(parts)
-
-
 class _Walk:
     """From round to round, all clients together."""
 
@@ -144,6 +148,7 @@ class _Walk:
         scenario: Scenario,
         clients: Population,
         presence: Presence,
+        cells: Cells,
         numbers: tuple[int, ...],
         reachable: Reachable,
     ) -> None:
@@ -161,8 +166,9 @@ class _Walk:
         ]
         self._absent = Draws(scenario.seed, "absent from a round")
         self._drops_out = Draws(scenario.seed, "dropped out of a round")
-        self._set_of = _sets(scenario, clients)
-        self._broken = broken_clients(scenario)
+        self._set_of, self._cells = _sets(scenario, clients), cells
+        self._up_bytes = np.array([up for up, _ in sizes])[clients.group]
+        self._broken, self._steps = broken_clients(scenario), device_steps(scenario, n)
         self.rounds: list[FederationRound] = []
         self.updates: list[RejectorUpdate] = []
         self._merged = 0
@@ -178,31 +184,39 @@ class _Walk:
         every = np.arange(self._clients.size, dtype=np.int32)
         is_there = self._presence.is_there(np.full(len(every), due_s), every)
         present = self.listens & is_there & self._has_none(self._absent, federation.absent, number)
-        trains = _these(present)
+        held = FederationRound(number, due_s, merges_s, "own")
+        if self._steps is not None:
+            present &= self._steps > 0
+            held = replace(held, steps=self._steps[present])
+        held = replace(held, trains=_these(present))
+        cluster = self._clusters(due_s)
+        if cluster is not None:
+            held = replace(held, near=cluster[present])
         if not federation.merges_at(due_s):
-            self._train(FederationRound(number, due_s, merges_s, "own", trains=trains), present, ready_s)
+            self._train(held, present, ready_s)
             return
         if merges_s >= horizon_s:
-            self._train(
-                FederationRound(number, due_s, merges_s, "unfinished", trains=trains), present, ready_s
-            )
+            self._train(replace(held, fate="unfinished"), present, ready_s)
             return
         stays = present & self._has_none(self._drops_out, federation.dropout, number)
-        ready = np.where(stays, ready_s, np.inf)
-        uploaded = stays & (self._reachable.accepted(ready, self._take(number, 0), merges_s) <= merges_s)
+        known = alone(stays, ready_s)
+        if cluster is not None and federation.has_one_uplink:
+            known = gathered(cluster, stays, ready_s, self._to_neighbours(number), self._reachable)
+        there_s = self._reachable.accepted(known.ready_at_s, self._take(number, 0), merges_s)
+        heads = stays & (there_s <= merges_s)
+        uploaded = stays & heads[known.head]
+        held = replace(
+            held,
+            fate="lost",
+            uploads=_these(uploaded),
+            broken=_these(uploaded & self._broken),
+            dropped=_these(present & ~stays),
+            gives=_these(known.gives),
+            heads=_these(heads) if federation.has_one_uplink else NOBODY,
+        )
         is_up = float(self._reachable.server_next_up(np.array([merges_s]))[0]) == merges_s
         if not is_up or not uploaded.any():
-            lost = FederationRound(
-                number,
-                due_s,
-                merges_s,
-                "lost",
-                trains=trains,
-                uploads=_these(uploaded),
-                broken=_these(uploaded & self._broken),
-                dropped=_these(present & ~stays),
-            )
-            self._train(lost, present, ready_s)
+            self._train(held, present, ready_s)
             return
         served = stays & np.isin(self._set_of, self._set_of[uploaded])
         arrives = self._reachable.arrivals(
@@ -210,23 +224,31 @@ class _Walk:
         )
         received = served & (arrives < min(next_s, horizon_s))
         self._merged += 1
-        held = FederationRound(
-            number,
-            due_s,
-            merges_s,
-            "merged",
-            self._merged,
-            trains,
-            _these(uploaded),
-            _these(uploaded & self._broken),
-            _these(present & ~stays),
-            _these(received),
-            arrives[received],
+        held = replace(
+            held,
+            fate="merged",
+            merged=self._merged,
+            receives=_these(received),
+            received_at_s=arrives[received],
         )
         self._train(held, present, ready_s)
         self.updates.append(RejectorUpdate(merges_s, merges_s, True, held))
         self._decides_by(received, arrives)
         self.copies.add(self._merged, received, arrives)
+
+    def _clusters(self, due_s: float) -> Clients | None:
+        """The cluster of each client as a round is due, named by its first; None without neighbours."""
+        neighbours = self._federation.neighbours
+        if neighbours is None:
+            return None
+        every = np.arange(self._clients.size, dtype=np.int32)
+        cell = self._cells.of(every, np.full(len(every), due_s))
+        return clusters_of(self._set_of * self._cells.most + cell, neighbours.size)
+
+    def _to_neighbours(self, number: int) -> Instants:
+        """What it takes each client to send its numbers to a neighbour."""
+        every = np.arange(self._clients.size)
+        return BetweenTimes(self._scenario, "to a neighbour").of(every, number, self._up_bytes)
 
     def _train(self, held: FederationRound, present: NDArray[np.bool_], ready_s: float) -> None:
         self.rounds.append(held)

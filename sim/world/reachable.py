@@ -28,6 +28,10 @@ class Reachable:
         piece = np.maximum(np.searchsorted(self._usable.at_s, at_s, side="right") - 1, 0)
         return np.maximum(at_s, self._server_up[piece])
 
+    def link_is_up(self, client: int, at_s: float) -> bool:
+        """Whether a client's link is up at an instant."""
+        return self._links.downtime(client).is_up(at_s)
+
     def factor(self, client: int, at_s: float) -> float:
         """How much longer a transfer takes that begins then."""
         return self._links.factor(client, at_s)

@@ -148,8 +148,8 @@ class World:
         """Where clients learn together."""
         if self.scenario.federation is None:
             return None
-        known = self.population, self.presence, self.shared_numbers, self.capacities[MERGES], self.links
-        return federated(self.scenario, *known)
+        known = self.population, self.presence, self.cells, self.shared_numbers
+        return federated(self.scenario, *known, self.capacities[MERGES], self.links)
 
     @cached_property
     def schedule(self) -> Schedule:

@@ -21,7 +21,7 @@ from sim.results.learned_files import write_learned
 from sim.scenario import Scenario, read, write
 from sim.scenario.schema.federation import Broken
 from sim.simulation import simulate
-from sim.world.federation import broken_clients
+from sim.world.unequal_devices import broken_clients
 from sim.world.world import World
 
 CLIENTS = 6  # who share a model

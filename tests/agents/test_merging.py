@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.federation.merging import Uploads, merged
+from agents.federation.merging import Uploads, gathered, merged
 
 HOWS = ("average", "laplace", "median")
 
@@ -128,3 +128,25 @@ def test_numbers_that_nobody_knows_anything_about_are_averaged():
         np.array([[1.0], [2.0]], np.float32), np.zeros(2, np.int64), np.zeros((2, 1), np.float32)
     )
     assert [float(merged(how, nothing)[0]) for how in HOWS] == [1.5, 1.5, 1.5]
+
+
+@pytest.mark.parametrize("how", ["average", "laplace"])
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_what_clusters_upload_is_merged_to_what_all_would_be(how, seed, cluster):
+    """Sizes are weights, so whoever is with whom does not matter; nor how many gather once more."""
+    one, which = members(seed, len(cluster)), np.array(cluster)
+    of_clusters = gathered(how, one, which)
+    assert of_clusters.answers.sum() == one.answers.sum()
+    expected = merged(how, one)
+    np.testing.assert_allclose(merged(how, of_clusters), expected, rtol=1e-4, atol=1e-5)
+    twice = gathered(how, of_clusters, np.unique(which) % 2)
+    np.testing.assert_allclose(merged(how, twice), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["average", "laplace"])
+@many
+def test_clusters_of_one_upload_themselves_to_the_last_bit(how, seed, count):
+    one = members(seed, count)
+    alone = gathered(how, one, np.arange(count))
+    for name in ("numbers", "answers", "precision"):
+        assert getattr(alone, name).tobytes() == getattr(one, name).tobytes()

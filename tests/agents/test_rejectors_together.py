@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from test_online import assert_same, heard, kept, opened, round_of  # noqa: F401
 from agents.federation.merging import Uploads, merged, starts_of
 from agents.fleet import Fleet
 from agents.plan import make_plan
-from sim.messages import Learned, Merge, Update
+from sim.messages import HandedOver, Learned, Merge, Update
 from sim.scenario import Scenario
 
 TIMES = {"every_s": 10.0, "steps": 8, "step_s": 0.05, "wait_s": 5.0}
@@ -211,3 +212,43 @@ def test_the_same_bytes_on_any_number_of_workers(workers, opened):  # noqa: F811
         updates.append(fleet.train_rejectors(round_for(learned, 73, 2)))
         told.append([fingerprint(one) for one in (learned, *updates)])
     assert told[0] == told[1]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_neighbours_and_unequal_devices_learn_the_same_on_any_number_of_workers(opened):  # noqa: F811
+    """Clusters across blocks, samples that were handed over and condensed, and steps of each client."""
+    near = {"size": 4, "hand_over": {"sample_bytes": 1}}
+    wanted = together(
+        group(clients=70, model=model(variants=3)), neighbours=near, holds=12, unequal={"step": 0.05}
+    )
+    told, who = [], everybody(70)
+    for workers in (0, 2):
+        fleet, learned = opened(wanted, workers)
+        places = learned.traffic[0][0].positions[:70].astype(np.int32)
+        chance, counts = np.full(70, 0.5, np.float32), np.full(70, 2.0)
+        handed = HandedOver(who, places, places % 2 == 0, chance, counts)
+        one = replace(round_for(learned, 70), handed=handed, steps=(who % 9 + 1).astype(np.int32))
+        updates = [fleet.train_rejectors(one)]
+        updates.append(fleet.merge(Merge(1, who, who, clusters=(who // 12 * 12 + who % 3).astype(np.int32))))
+        fleet.state()
+        updates.append(fleet.train_rejectors(replace(round_for(learned, 70, 2), handed=handed)))
+        told.append([fingerprint(one) for one in (learned, *updates)])
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("how", ["average", "laplace"])
+def test_neighbours_that_upload_as_one_give_what_all_would(opened, how):  # noqa: F811
+    """Clusters of two give the scores of uploads one by one, and clusters of one their bytes."""
+    found = []
+    for neighbours in (None, {"size": 2}, {"size": 1}):
+        fleet, learned = opened(together(merge=how, neighbours=neighbours))
+        fleet.train_rejectors(round_for(learned, 6))
+        whole = np.array([0, 1, 0, 1, 4, 5], dtype=np.int32)  # models take turns: 0, 2 and 4 have one
+        clusters = {None: whole[:0], 2: whole, 1: everybody(6)}[neighbours and neighbours["size"]]
+        update = fleet.merge(Merge(1, everybody(6), everybody(6), clusters=clusters))
+        assert update.score[0] is not None
+        found.append(update.score[0])
+    each, pairs, single = found
+    assert single.tobytes() == each.tobytes()
+    np.testing.assert_allclose(pairs, each, rtol=1e-4, atol=1e-4)

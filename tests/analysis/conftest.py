@@ -83,6 +83,21 @@ def of_starters(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 @pytest.fixture(scope="session")
+def of_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of clients of which two share an uplink and hand over half of what they are told."""
+    hands = "hand_over: {share: 0.5, at_most: 10, sample_bytes: 100}"
+    near = (
+        f"federation.neighbours={{size: 2, link: {{latency: 0.5}}, {hands}}}",
+        "federation.unequal={step: 0.04}",
+    )
+    return made_once(
+        tmp_path_factory,
+        "neighbours",
+        lambda path: played("learning_together", path, near, shared_numbers=(1_250,)),
+    )
+
+
+@pytest.fixture(scope="session")
 def of_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same of a server that learns at gaps that follow the drift, with made-up versions of it."""
     times = "every_s: 40, steps: 1, step_s: 1, rejector_steps: 1, rejector_step_s: 1, source: deferred"

@@ -57,7 +57,15 @@ def played(name: str, path: Path, changes: tuple[str, ...] = (), **known: Any) -
     learned = replace(made_up(scenario, samples=120), **known)
     learner = MadeUpLearner(scenario, learned) if scenario.learns_in_run else None
     done = simulate(World(scenario), learned, path, learner=learner)
-    write_learned(World(scenario), learned, learned.client_hashes, path, None, done.prototypes, done.heads)
+    write_learned(
+        World(scenario),
+        learned,
+        learned.client_hashes,
+        path,
+        prototypes=done.prototypes,
+        heads=done.heads,
+        hand_over=done.hand_over,
+    )
     (path / "scenario.yaml").write_text(write(scenario))
     with pytest.MonkeyPatch.context() as patched:
         draw_plainly(patched)

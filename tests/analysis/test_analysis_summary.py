@@ -34,13 +34,14 @@ def summaries(
     of_adaptive: Finished,
     of_rounds: Finished,
     of_sharers: Finished,
+    of_neighbours: Finished,
     of_batching: Finished,
     of_sessions: Finished,
     of_heads: Finished,
 ) -> list[dict[str, Any]]:
     """Which together have every number that there is."""
     runs = (finished, of_several, of_learners, of_starters, of_adaptive, of_rounds, of_sharers, of_batching)
-    return [summary for _, summary in (*runs, of_sessions, of_heads)]
+    return [summary for _, summary in (*runs, of_neighbours, of_sessions, of_heads)]
 
 
 def test_every_number_has_a_definition_and_every_definition_a_number(summaries: list[dict[str, Any]]) -> None:

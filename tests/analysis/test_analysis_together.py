@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from played_runs import played
 
 from analysis.reports.sentences import sentences
 from analysis.run_folder.run import load_run
@@ -50,3 +51,49 @@ def test_figure_and_sentence_are_there(of_learners: Finished) -> None:
     assert (path / "figures/together.svg").is_file()
     told = " ".join(sentences(summary))
     assert "Rounds merged: 2, lost to outages: 1." in told
+
+
+def test_neighbours_are_told_with_what_they_uploaded_and_handed_over(of_neighbours: Finished) -> None:
+    """Three uploads in place of six, and as many bytes between devices; half of what was told, or ten."""
+    path, summary = of_neighbours
+    found, rows = summary["federation"], load_run(path).hand_over
+    assert found["uplinks"] == 2 * 3
+    assert found["bytes_up"] == ROUND_BYTES
+    assert found["bytes_between"] == 3 * ROUND_BYTES / 2  # of the lost round, too
+    assert found["least_steps"] == found["most_steps"] == 25
+    assert found["handed_over"] == rows["samples"].sum() > 0
+    assert found["handed_over_bytes"] == 100 * found["handed_over"]
+    assert found["handed_over_share"] == rows["samples"].sum() / rows["told"].sum() <= 0.6
+    assert rows["last_came_at_s"].tolist() == [30.5, 60.5, 90.5]
+
+
+def test_sentences_tell_what_neighbours_do(of_neighbours: Finished) -> None:
+    told = " ".join(sentences(of_neighbours[1]))
+    assert "Neighbours shared uplinks: 6 uploads, and 45.0 kB between devices." in told
+    assert "Of what they were told clients handed over" in told
+
+
+def test_events_tell_rounds_of_neighbours(of_neighbours: Finished) -> None:
+    events = load_run(of_neighbours[0]).events
+    told = [
+        (at, kind, value)
+        for at, kind, target, value in events.itertuples(index=False)
+        if target == "neighbours"
+    ]
+    assert [one for one in told if one[1] == "round_due"] == [
+        (30.0, "round_due", 1.0), (60.0, "round_due", 2.0), (90.0, "round_due", 3.0)
+    ]  # fmt: skip
+    left_out = [(72.0, "cluster_left_out", first) for first in (0.0, 2.0, 4.0)]
+    assert [one for one in told if one[1] == "cluster_left_out"] == left_out
+    assert (events["kind"] == "hand_over").sum() == 3
+
+
+def test_the_law_knows_how_many_upload(of_neighbours: Finished, tmp_path: Path) -> None:
+    """Of six clients four and two; where devices are not equally fast, some may take no part."""
+    four = ("federation.neighbours={size: 4, link: {latency: 0.5}}",)
+    runs = (played("learning_together", tmp_path / "run", four, shared_numbers=(1_250,)), of_neighbours)
+    both = [{one.quantity: one for one in predict(traffic_of(load_run(path))) or []} for path, _ in runs]
+    assert all(found["rejectors merged"].agrees for found in both)
+    uploads = both[0]["uploads of a merged round"]
+    assert uploads.predicted == uploads.simulated.value == 2
+    assert "uploads of a merged round" not in both[1]

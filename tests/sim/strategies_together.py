@@ -16,7 +16,7 @@ from sim.scenario import Group, Scenario
 
 
 @st.composite
-def federations(draw: st.DrawFn, horizon: float, lattice: bool, learns: str) -> dict[str, Any]:
+def federations(draw: st.DrawFn, horizon: float, lattice: bool, learns: str, near: bool) -> dict[str, Any]:
     """Short rounds, so that there are some: what a client learns may be late, lost or overtaken."""
     every_s = draw(spans(lattice, 4, int(2 * horizon)))
     prototypes = learns == "prototypes"
@@ -40,18 +40,43 @@ def federations(draw: st.DrawFn, horizon: float, lattice: bool, learns: str) -> 
         found["heads"] = {"personalise_at_s": draw(st.sampled_from(own_from))}
     if found["merge"] != "none" and draw(st.booleans()):
         found["broken"] = {"share": 0.5, "fault": "noise"}
+    if learns == "rejectors" and draw(st.booleans()):
+        found["unequal"] = {"step": {"kind": "exponential", "mean_s": every_s / 16}}
+    if near or draw(st.booleans()):
+        found["neighbours"] = draw(neighbours(every_s, found["merge"]))
     return found
 
 
 @st.composite
-def together(draw: st.DrawFn) -> tuple[Scenario, Learned, WrittenArrivals, float]:
-    """A scenario, what was learned before it, its arrivals and the length of a chunk."""
+def neighbours(draw: st.DrawFn, every_s: float, merge: str) -> dict[str, Any]:
+    """Clusters of one or more, over links that may take longer than the wait."""
+    latency = draw(st.sampled_from([0.0, every_s / 8, {"kind": "exponential", "mean_s": every_s / 8}]))
+    most = draw(st.sampled_from([None, None, 1, 3]))  # fewer than there are classes, too
+    hands = {"share": draw(st.sampled_from([1.0, 0.5])), "at_most": most, "sample_bytes": 400}
+    return {
+        "hand_over": draw(st.sampled_from([hands, hands, None])),
+        "size": draw(st.integers(1, 4)),
+        "one_uplink": merge in {"average", "laplace"},
+        "link": {"latency": latency, "bandwidth_bps": draw(st.sampled_from([None, 16_000.0 / every_s]))},
+    }
+
+
+@st.composite
+def together(draw: st.DrawFn, near: bool = False) -> tuple[Scenario, Learned, WrittenArrivals, float]:
+    """A scenario, what was learned before it, its arrivals and the length of a chunk. near: of clients that
+    have neighbours, and are merged by group."""
     scenario, arrivals, chunk_s = draw(worlds())
     told = scenario.model_dump()
-    learns = draw(st.sampled_from(["rejectors", "prototypes", "heads"]))
+    learns = "rejectors" if near else draw(st.sampled_from(["rejectors", "prototypes", "heads"]))
     told["training"]["online"], told["training"]["feedback"] = None, "full"
     lattice = draw(st.booleans())
-    told["federation"] = draw(federations(scenario.horizon_s, lattice, learns))
+    told["federation"] = draw(federations(scenario.horizon_s, lattice, learns, near))
+    if near:
+        told["federation"] |= {"among": "group", "label_delay_s": 0.0}
+        told["federation"]["neighbours"] |= {"size": draw(st.integers(2, 3))}
+        if all(group["arrivals"]["process"]["kind"] != "closed_loop" for group in told["fleet"]):
+            told["fleet"][0].update(clients=3)
+        told["fleet"][0]["policy"]["price"] = {"kind": "always_remote"}
     for place, group in enumerate(told["fleet"]):
         group["device"]["battery"] = None  # which does not go with it yet
         if group["policy"]["price"]["kind"] in {"energy_aware", "always_local"}:

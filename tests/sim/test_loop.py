@@ -63,6 +63,14 @@ def test_clients_that_learn_together_equal_the_reference(world):
     assert_loops_agree(scenario, arrivals, chunk_s, learned)
 
 
+@tried(60, derandomize=True)
+@given(together(near=True))
+def test_neighbours_equal_the_reference(world):
+    """Clusters with one uplink, and what is handed over."""
+    scenario, learned, arrivals, chunk_s = world
+    assert_loops_agree(scenario, arrivals, chunk_s, learned)
+
+
 FLEET = group_of(
     clients=20,
     arrivals={"process": {"kind": "poisson", "rate_hz": 1.5}},

@@ -11,7 +11,7 @@ from sim.registry.families import REJECTOR_FAMILIES
 from sim.registry.online_prices import OnlineRule
 from sim.registry.prices import AlwaysLocal
 from sim.registry.scores import SCORES
-from sim.scenario.rules.learning import MOST_ROUNDS
+from sim.scenario.rules.learning import MOST_ROUNDS, classes_of
 from sim.scenario.rules.options import has_several
 from sim.scenario.schema.document import Scenario
 from sim.scenario.text.draft import Path
@@ -173,6 +173,54 @@ def who_drops_out_would_upload(scenario: Scenario) -> Iterator[Breach]:
         yield ("federation", "dropout"), federation.dropout, "nothing is uploaded in any round: must be 0"
 
 
+def neighbours_can_add_up_what_they_upload(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or not federation.has_one_uplink:
+        return
+    path: Path = ("federation", "neighbours", "one_uplink")
+    if federation.merge == "none":
+        yield path, True, "nothing is uploaded with merge: none: must be false"
+    if federation.merge == "median":
+        yield path, True, "a median of medians is not the median of all: must be false, or merge average"
+
+
+def what_is_handed_over_is_learned_from(scenario: Scenario) -> Iterator[Breach]:
+    """Labelled samples are of use to rejectors, and there is a place for each class."""
+    federation = scenario.federation
+    if federation is None:
+        return
+    neighbours, path = federation.neighbours, ("federation", "neighbours", "hand_over")
+    hand_over = neighbours.hand_over if neighbours is not None else None
+    if neighbours is not None and hand_over is not None and neighbours.size == 1:
+        yield path, "...", "who is a cluster of its own has nobody to hand over to: must be null"
+    asked: list[tuple[Path, Any, int | None]] = [
+        (("federation", "holds"), federation.holds, federation.holds)
+    ]
+    if hand_over is not None:
+        asked += [(path, "...", 0), ((*path, "at_most"), hand_over.at_most, hand_over.at_most)]
+    classes = classes_of(scenario)
+    for place, value, most in asked:
+        if most is not None and federation.learns != "rejectors":
+            yield place, value, f"{federation.learns} learn from no samples of others: must be null"
+        elif most and classes is not None and most < classes:
+            yield place, value, f"must be at least {classes}, or some class has no representative"
+
+
+def unequal_devices_have_time(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or federation.unequal is None:
+        return
+    path: Path = ("federation", "unequal")
+    if federation.learns != "rejectors":
+        yield path, "...", f"{federation.learns} are learned in no steps: must be null"
+    if federation.merge == "laplace":
+        rule = "weighs by a precision of as many steps of each with unequal: must be average, median or none"
+        yield ("federation", "merge"), "laplace", rule
+    if federation.step_s == 0:
+        rule = "must be greater than 0 with unequal, or there is no time that steps could fit into"
+        yield ("federation", "step_s"), 0.0, rule
+
+
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     a_round_fits_between_two,
     broken_uploads_are_merged,
@@ -183,4 +231,7 @@ FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     heads_have_users,
     heads_are_whole,
     who_drops_out_would_upload,
+    neighbours_can_add_up_what_they_upload,
+    what_is_handed_over_is_learned_from,
+    unequal_devices_have_time,
 )
