@@ -30,6 +30,7 @@ from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
 from analysis.statistics.pieces import AT_ONCE
 from analysis.statistics.room import columns_of, files_of, let_go, taken
+from analysis.statistics.scattered import Scattered, estimated
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -183,7 +184,12 @@ class Traffic(Arrivals):
 
     everything: pd.DataFrame
     timeline: pd.DataFrame
-    clusters: Clusters
+    clusters: Clusters | Scattered
+
+    @property
+    def cells(self) -> Clusters:
+        """The requests cell by cell, however many: what two runs are compared by."""
+        return self.clusters if isinstance(self.clusters, Clusters) else clusters(*_of_whom(self.requests))
 
     @property
     def seconds_in_outages(self) -> Mask:
@@ -275,15 +281,17 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
         requests = everything.iloc[first:].reset_index(drop=True)
-        cells = clusters(
-            requests["client_id"].to_numpy(),
-            requests["base_id"].to_numpy(),
-            requests["group"].cat.codes.to_numpy(),
-        )
+        cells = estimated(*_of_whom(requests))
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
         traffic = Traffic(run, requests, find_outages(run), everything, timeline, cells)
         traffic.let_go()
         return traffic
+
+
+def _of_whom(requests: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Clients, base samples, and codes of groups, all (n,)."""
+    client, base = (requests[name].to_numpy() for name in ("client_id", "base_id"))
+    return client, base, requests["group"].cat.codes.to_numpy()
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

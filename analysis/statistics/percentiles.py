@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from analysis.statistics.clusters import LEVEL, student
+from analysis.statistics.estimates import LEVEL, student
 from analysis.statistics.pieces import pieces
 
 Floats = NDArray[np.float64]

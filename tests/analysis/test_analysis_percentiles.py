@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.run_folder.latencies import latencies_of, level_of
-from analysis.statistics.clusters import Z
+from analysis.statistics.estimates import Z
 from analysis.statistics.in_time import (
     Span,
     mean_in_time,
