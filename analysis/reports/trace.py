@@ -106,11 +106,14 @@ def _batches(run: Run, batches: pd.DataFrame, sends: pd.DataFrame, each: int) ->
     """A slice per batch on its replica's track."""
     tracks = _tracks(run, batches)
     served = set(zip(sends["server"], sends["replica"], sends["started_at_s"], strict=True))
-    rows = zip(*(batches[name] for name in BATCH), strict=True)
+    is_regular = np.arange(len(batches)) % each == 0
+    maybe = is_regular | np.isin(batches["started_at_s"].to_numpy(), sends["started_at_s"].to_numpy())
+    some = batches[maybe]
+    rows = zip(is_regular[maybe], *(some[name] for name in BATCH), strict=True)
     return [
         _slice(SERVER, tracks[server, replica], f"batch of {int(size)}", start, end, size=int(size))
-        for index, (server, replica, start, end, size) in enumerate(rows)
-        if index % each == 0 or (server, replica, start) in served
+        for is_shown, server, replica, start, end, size in rows
+        if is_shown or (server, replica, start) in served
     ]
 
 

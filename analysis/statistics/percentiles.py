@@ -51,6 +51,11 @@ class Latencies:
         """How long each has taken so far at least, (n,)."""
         return np.where(np.isnan(self.taken_s), self.end_s - self.arrived_at_s, self.taken_s)
 
+    @property
+    def still_open_s(self) -> Floats:
+        """How long those that are still open have taken so far, (k,)."""
+        return self.end_s - self.arrived_at_s[np.isnan(self.taken_s)]
+
     def waits_at_most(self, limit_s: float) -> Mask:
         """Which of `waited_s` are within a limit, (n,)."""
         found = np.empty(self.taken_s.size, dtype=bool)
@@ -119,7 +124,7 @@ def curve_of(runs: Sequence[Latencies]) -> Curve:
     if not is_open.any():
         reached = np.cumsum(ends) / max(1, taken.size)
         return Curve(instants, reached, np.inf if taken.size else np.nan)
-    censored = np.sort(np.concatenate([run.waited_s[np.isnan(run.taken_s)] for run in runs]))
+    censored = np.sort(np.concatenate([run.still_open_s for run in runs]))
     at_risk = taken.size - (np.cumsum(ends) - ends) - np.searchsorted(censored, instants, side="left")
     return Curve(instants, 1 - np.cumprod(1 - ends / at_risk), np.nan)
 
