@@ -25,10 +25,12 @@ from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
     LEVELS,
+    Curve,
     Latencies,
     independent,
 )
 from analysis.statistics.pieces import mean_among
+from analysis.statistics.ranked import Ranked
 from sim.results.columns import OUTCOMES
 
 
@@ -43,14 +45,17 @@ def latency_s(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def spread(times: Latencies, relaxations: float = np.inf) -> dict[str, Any]:
-    """How many were answered, their mean, and three percentiles of all that arrived.
+def spread(
+    times: Latencies, relaxations: float = np.inf, curve: Curve | Ranked | None = None
+) -> dict[str, Any]:
+    """How many were answered, their mean, and three percentiles of all that arrived; by their `curve`, where
+    it is known.
 
     A percentile is None where too many are open or without an answer to tell it, or where the requests, in a
     run of so many relaxation times, are worth too few independent ones.
     """
     answered = np.isfinite(times.taken_s)
-    count, curve = int(np.count_nonzero(answered)), times.curve
+    count, curve = int(np.count_nonzero(answered)), curve or times.curve
     found: dict[str, Any] = {"n": count, "mean": mean_among(times.taken_s, answered) if count else None}
     for name, level in LEVELS.items():
         worth = min(float(times.taken_s.size), independent(relaxations, level))

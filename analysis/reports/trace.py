@@ -14,6 +14,7 @@ from analysis.figures.style import bin_width_s
 from analysis.run_folder.attempts import BATCH, batches_and_sends, lanes
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.statistics.room import thinned
 
 MOST_REQUESTS = 2000
 MOST_BATCHES = 20_000
@@ -32,7 +33,7 @@ def trace_of(traffic: Traffic) -> dict[str, Any]:
     """
     run = traffic.run
     every = max(1, -(-len(traffic.everything) // MOST_REQUESTS))
-    sample = traffic.everything.iloc[::every]
+    sample = thinned(traffic.everything, every)
     batches, sends = batches_and_sends(run, np.sort(sample["request_id"].to_numpy()))
     each = max(1, -(-len(batches) // MOST_BATCHES))
     events = [

@@ -281,17 +281,17 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
         requests = everything.iloc[first:].reset_index(drop=True)
-        cells = estimated(*_of_whom(requests))
+        whom = estimated(*_of_whom(requests))
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-        traffic = Traffic(run, requests, find_outages(run), everything, timeline, cells)
+        traffic = Traffic(run, requests, find_outages(run), everything, timeline, whom)
         traffic.let_go()
         return traffic
 
 
 def _of_whom(requests: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Clients, base samples, and codes of groups, all (n,)."""
-    client, base = (requests[name].to_numpy() for name in ("client_id", "base_id"))
-    return client, base, requests["group"].cat.codes.to_numpy()
+    codes = requests["group"].cat.codes.to_numpy()
+    return requests["client_id"].to_numpy(), requests["base_id"].to_numpy(), codes
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from analysis.statistics.estimates import LEVEL, student
-from analysis.statistics.pieces import pieces
+from analysis.statistics.pieces import AT_ONCE, pieces
+from analysis.statistics.ranked import MOST_OPEN, Ranked
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,8 +43,13 @@ class Latencies:
         return Latencies(self.arrived_at_s[mask], self.taken_s[mask], self.end_s, self.relaxations)
 
     @cached_property
-    def curve(self) -> Curve:
-        """What `curve_of` gives of these alone."""
+    def curve(self) -> Curve | Ranked:
+        """What `curve_of` gives of these alone; of many without putting all of them in order."""
+        open_s = self.still_open_s
+        if self.taken_s.size > AT_ONCE and open_s.size <= MOST_OPEN:
+            ranked = Ranked(self.taken_s, open_s)
+            if not ranked.has_negatives:
+                return ranked
         return curve_of([self])
 
     @property

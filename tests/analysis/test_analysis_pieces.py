@@ -18,14 +18,14 @@ from analysis.run_folder import filled, per_request
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
 from analysis.statistics import clusters as by_clusters
-from analysis.statistics import pieces, room, scattered
+from analysis.statistics import percentiles, pieces, room, scattered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.in_time import Span, mean_in_time, share_in_time
 from analysis.statistics.leverage import shape_of
 from analysis.statistics.scattered import Scattered, estimated
 
 Finished = tuple[Path, dict[str, Any]]
-CUTTING = (by_client, by_clusters, filled, per_request, pieces, scattered)
+CUTTING = (by_client, by_clusters, filled, per_request, percentiles, pieces, scattered)
 
 
 @pytest.fixture
