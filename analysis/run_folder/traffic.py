@@ -25,11 +25,12 @@ from analysis.run_folder.outages import (
 )
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
+from analysis.run_folder.whom import clients_and_samples
 from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
 from analysis.statistics.pieces import AT_ONCE
-from analysis.statistics.room import columns_of, files_of, let_go, taken
+from analysis.statistics.room import columns_of, files_of, let_go, rows_of
 from analysis.statistics.scattered import Scattered, estimated
 
 Floats = NDArray[np.float64]
@@ -189,7 +190,11 @@ class Traffic(Arrivals):
     @property
     def cells(self) -> Clusters:
         """The requests cell by cell, however many: what two runs are compared by."""
-        return self.clusters if isinstance(self.clusters, Clusters) else clusters(*_of_whom(self.requests))
+        return (
+            self.clusters
+            if isinstance(self.clusters, Clusters)
+            else clusters(*clients_and_samples(self.requests))
+        )
 
     @property
     def seconds_in_outages(self) -> Mask:
@@ -201,14 +206,9 @@ class Traffic(Arrivals):
         much work and memory as they are many, however many there are in all."""
         if rows.size == len(self.requests):
             return self
-        narrow: dict[str, Any] = {}
-        for name in (name for name in NEEDED_OF_PARTS if name in self.requests):
-            whole = self.requests[name].array
-            if isinstance(whole, pd.Categorical):
-                narrow[name] = pd.Categorical.from_codes(taken(whole.codes, rows), whole.categories)
-            else:
-                narrow[name] = taken(self.column(name), rows)
-        part = replace(self, requests=pd.DataFrame(narrow, copy=False), clusters=self.clusters.only(rows))
+        needed = [name for name in NEEDED_OF_PARTS if name in self.requests]
+        narrow = rows_of(self.requests[needed], rows)
+        part = replace(self, requests=narrow, clusters=self.clusters.only(rows))
         if rows.size > AT_ONCE:
             self.let_go()
         return part
@@ -281,17 +281,11 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
         requests = everything.iloc[first:].reset_index(drop=True)
-        whom = estimated(*_of_whom(requests))
+        whom = estimated(*clients_and_samples(requests))
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
         traffic = Traffic(run, requests, find_outages(run), everything, timeline, whom)
         traffic.let_go()
         return traffic
-
-
-def _of_whom(requests: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Clients, base samples, and codes of groups, all (n,)."""
-    codes = requests["group"].cat.codes.to_numpy()
-    return requests["client_id"].to_numpy(), requests["base_id"].to_numpy(), codes
 
 
 def ratio(part: float | np.generic, whole: float | np.generic) -> float | None:
