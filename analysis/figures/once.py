@@ -16,8 +16,8 @@ TICKS, LAYOUT = "_update_ticks", "_get_layout"
 
 @contextmanager
 def found_once() -> Iterator[None]:
-    """While it is open nobody may change which ticks an axis has, but by its limits and its size, or how words
-    look, but by what `_look` tells."""
+    """While it is open nobody may change which ticks an axis has, but by its limits and its size, nor how
+    words look, but by what `_look` tells."""
     ticks_of, layout_of = getattr(Axis, TICKS), getattr(Text, LAYOUT)
     ticks: dict[Axis, tuple[Any, Any]] = {}
     layouts: dict[Text, tuple[Any, Any]] = {}

@@ -74,20 +74,21 @@ class Arrivals:
     def is_of_group(self, name: str) -> Mask:
         return self._is("group", name)
 
-    def column(self, name: str) -> NDArray[Any]:
-        """A column of `requests` that holds no names, as it lies there, (n,); nobody may change it."""
+    def column(self, name: str) -> Any:
+        """A column of `requests` as it lies there, (n,), for nobody to change; of names `pd.Categorical`."""
         if name not in self._columns:
-            self._columns[name] = self.requests[name].to_numpy()
+            whole = self.requests[name].array
+            self._columns[name] = whole if isinstance(whole, pd.Categorical) else whole.to_numpy(copy=False)
         return self._columns[name]
 
     @cached_property
-    def _columns(self) -> dict[str, NDArray[Any]]:
+    def _columns(self) -> dict[str, Any]:
         return {}
 
     def _is(self, column: str, name: str) -> Mask:
         """Where a column of names has this one, (n,)."""
         if column not in self._codes:
-            names = self.requests[column].array
+            names = self.column(column)
             values = names if isinstance(names, pd.Categorical) else pd.Categorical(names)
             self._codes[column] = values.codes, list(values.categories)
         codes, names = self._codes[column]
@@ -207,8 +208,9 @@ class Traffic(Arrivals):
         if rows.size == len(self.requests):
             return self
         needed = [name for name in NEEDED_OF_PARTS if name in self.requests]
-        narrow = rows_of(self.requests[needed], rows)
-        part = replace(self, requests=narrow, clusters=self.clusters.only(rows))
+        columns = rows_of({name: self.column(name) for name in needed}, rows)
+        part = replace(self, requests=pd.DataFrame(columns, copy=False), clusters=self.clusters.only(rows))
+        part._columns.update(columns)
         if rows.size > AT_ONCE:
             self.let_go()
         return part

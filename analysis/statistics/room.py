@@ -84,18 +84,17 @@ def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
     ]
 
 
-def rows_of(frame: pd.DataFrame, places: NDArray[Any]) -> pd.DataFrame:
-    """Some rows, by their places (k,), with room for them."""
+def rows_of(columns: dict[str, Any], places: NDArray[Any]) -> dict[str, Any]:
+    """Some rows of columns, of names as `pd.Categorical`, by their places (k,), with room for them."""
     found: dict[str, Any] = {}
-    for name in frame:
-        whole = frame[name].array
-        is_named = isinstance(whole, pd.Categorical)
-        found[name] = taken(whole.codes if is_named else whole.to_numpy(copy=False), places)
-        if is_named:
-            found[name] = pd.Categorical.from_codes(found[name], whole.categories)
+    for name, whole in columns.items():
+        codes = whole.codes if isinstance(whole, pd.Categorical) else whole
+        found[name] = taken(codes, places)
+        if codes is not whole:
+            found[name] = pd.Categorical.from_codes(found[name], dtype=whole.dtype, validate=False)
         if places.size > AT_ONCE:
-            let_go(columns_of(frame[[name]]))
-    return pd.DataFrame(found, copy=False)
+            let_go([codes])
+    return found
 
 
 def thinned(frame: pd.DataFrame, nth: int) -> pd.DataFrame:
