@@ -24,7 +24,7 @@ def found_once() -> Iterator[None]:
 
     def update_ticks(axis: Axis) -> Any:
         # Ticks are moved in place: what was found last is all that holds.
-        state = (*axis.get_view_interval(), *axis.axes.bbox.bounds, axis.get_figure(root=True).dpi)
+        state = (*axis.get_view_interval(), *axis.axes.bbox.bounds, axis.axes.figure.dpi)
         known = ticks.get(axis)
         if known is None or known[0] != state:
             ticks[axis] = known = (state, ticks_of(axis))
@@ -51,7 +51,7 @@ def _look(text: Text, renderer: Any) -> tuple[Any, ...]:
     font = text.get_fontproperties()
     return (
         type(renderer),
-        text.get_figure(root=True).dpi,
+        getattr(text.get_figure(root=True), "dpi", None),
         text.get_text(),
         font.get_size_in_points(),
         font.get_weight(),

@@ -57,7 +57,7 @@ def _firsts(rows: Rows, among: NDArray[np.intp]) -> NDArray[np.intp]:
     keys = [rows[name][among] for name in ("started_at_s", "replica", "server")]
     order = np.lexsort(keys)
     is_next = np.append(True, np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0))
-    return among[order[is_next[: order.size]]]
+    return np.asarray(among[order[is_next[: order.size]]])
 
 
 def _sends(run: Run) -> Iterator[Rows]:

@@ -74,21 +74,21 @@ class Arrivals:
     def is_of_group(self, name: str) -> Mask:
         return self._is("group", name)
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str) -> NDArray[Any]:
         """A column of `requests` as it lies there, (n,), for nobody to change; of names `pd.Categorical`."""
         if name not in self._columns:
-            whole = self.requests[name].array
-            self._columns[name] = whole if isinstance(whole, pd.Categorical) else whole.to_numpy(copy=False)
+            whole: Any = self.requests[name].array
+            self._columns[name] = whole if hasattr(whole, "codes") else whole.to_numpy(copy=False)
         return self._columns[name]
 
     @cached_property
-    def _columns(self) -> dict[str, Any]:
+    def _columns(self) -> dict[str, NDArray[Any]]:
         return {}
 
     def _is(self, column: str, name: str) -> Mask:
         """Where a column of names has this one, (n,)."""
         if column not in self._codes:
-            names = self.column(column)
+            names: Any = self.column(column)
             values = names if isinstance(names, pd.Categorical) else pd.Categorical(names)
             self._codes[column] = values.codes, list(values.categories)
         codes, names = self._codes[column]

@@ -60,7 +60,7 @@ class Clusters(Cells, Estimates):
 
     def sums(self, values: Floats) -> Floats:
         """The sum of each cell's requests' values (n,); (cells,)."""
-        return np.bincount(self.cell, values, self.client.size).astype(np.float64, copy=False)
+        return _sums(self.cell, values, self.client.size)
 
     def variance_between_clients(self, influence: Floats, sizes: Floats) -> float:
         """What `client_variance` is of what cells contribute, and their requests; (cells,)."""
@@ -106,13 +106,13 @@ class Clusters(Cells, Estimates):
         totals, members = (np.bincount(group, each, self.groups) for each in (influence, sizes))
         there = np.maximum(members, 1e-300)
         centred = influence - (totals / there)[group] * sizes
-        by_base = np.bincount(self.base[asked], centred, self.bases)
+        by_base = _sums(self.base[asked], centred, self.bases)
         of_groups = float((totals**2 / there).sum())
         return in_order(asked, centred**2, cells), self._by_client(asked, centred), by_base, of_groups
 
     def _by_client(self, asked: NDArray[Any] | slice, values: NDArray[Any]) -> Floats:
         """The sums over the clients' cells of the values (c,) of some cells, (clients,)."""
-        return np.bincount(self.client[asked], values, self.clients)
+        return _sums(self.client[asked], values, self.clients)
 
     def _asked(self, among: Mask) -> tuple[Picked, Held]:
         """The requests in a mask (n,), and what is known of them: found once for the last few masks, since
@@ -122,7 +122,7 @@ class Clusters(Cells, Estimates):
         if known is None:
             one = self.picked(among)
             by_client = self._by_client(one.asked, one.counts)
-            by_base = np.bincount(self.base[one.asked], one.counts, self.bases)
+            by_base = _sums(self.base[one.asked], one.counts, self.bases)
             held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
             known = (one if one.rows.size <= AT_ONCE else None), held
         self._last[key] = known
@@ -153,6 +153,11 @@ class Clusters(Cells, Estimates):
     def _one_stratum(self) -> NDArray[np.int64]:
         """(bases,)."""
         return np.zeros(self.bases, dtype=np.int64)
+
+
+def _sums(code: NDArray[Any], values: NDArray[Any], count: int) -> Floats:
+    """The sums of the values (n,) of each code (n,) below a count."""
+    return np.bincount(code, values, count).astype(np.float64, copy=False)
 
 
 def _ratio(

@@ -60,7 +60,8 @@ class Latencies:
     @property
     def still_open_s(self) -> Floats:
         """How long those that are still open have taken so far, (k,)."""
-        return self.end_s - self.arrived_at_s[np.isnan(self.taken_s)]
+        found: Floats = self.end_s - self.arrived_at_s[np.isnan(self.taken_s)]
+        return found
 
     def waits_at_most(self, limit_s: float) -> Mask:
         """Which of `waited_s` are within a limit, (n,)."""

@@ -71,7 +71,8 @@ class Ranked:
         looked_at = self._in(near)
         lower = np.concatenate([[0], np.cumsum(np.where(near[: self._end], 0, held))])
         # Of drawers that nobody looks into, all below; of the others one by one.
-        return lower[drawer] + np.searchsorted(looked_at.astype(np.float64), self._open, side="right")
+        found: NDArray[np.int64] = lower[drawer]
+        return found + np.searchsorted(looked_at.astype(np.float64), self._open, side="right")
 
     def _in(self, drawers: NDArray[np.bool_]) -> NDArray[Any]:
         """The values in some drawers, in order."""

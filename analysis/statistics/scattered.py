@@ -3,7 +3,7 @@ What `clusters` estimates, by sums over clients and samples; only cells of sever
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -43,7 +43,7 @@ class Met(NamedTuple):
     @property
     def members(self) -> Floats:
         """By group."""
-        return np.maximum(self.by_base.sum(axis=0), 1e-300)
+        return np.asarray(np.maximum(self.by_base.sum(axis=0), 1e-300))
 
 
 @dataclass(frozen=True)
@@ -141,22 +141,38 @@ class Scattered(Estimates):
             np.zeros(self.group.size),
             np.zeros((3, self.bases * self.groups)),
         )
-        for places in pieces(among.size):
-            asked = among[places]
-            inside = np.flatnonzero(asked & values(places) if are_bool else asked)
-            client, base = self.client[places].take(inside), self.base[places].take(inside)
-            weights = None if are_bool else values(places).take(inside).astype(np.float64, copy=False)
+        for client, base, weights, numbers in self._picked(values, are_bool, among, counted):
             by_client += np.bincount(client, weights, self.group.size)
             by_base += np.bincount(base, weights, by_base.size)
             if weights is not None:
                 squares += np.bincount(base, weights**2, by_base.size)
-            if counted is not None and weights is not None:
-                crossed += np.bincount(base, weights * counted[places].take(inside), by_base.size)
+            if weights is not None and numbers is not None:
+                crossed += np.bincount(base, weights * numbers, by_base.size)
         table = by_base.reshape(self.bases, self.groups)
         alone = table.sum(axis=0)
         of_squares = alone if are_bool else squares.reshape(table.shape).sum(axis=0)
         of_crossed = alone if counted is None else crossed.reshape(table.shape).sum(axis=0)
         return Summed(by_client, table, *self._joined(of_squares, of_crossed, values, among, counted))
+
+    def _picked(
+        self, values: Values, are_bool: bool, among: Mask, counted: Mask | None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Client, base, value and whether it is numbered of the requests in a mask, many at a time: for each
+        time there is a sum for every client. Of values that are 0 or 1 those that are 1, and no value."""
+        found: list[tuple[Any, ...]] = []
+        count = 0
+        for places in pieces(among.size):
+            asked = among[places]
+            inside = np.flatnonzero(asked & values(places) if are_bool else asked)
+            weights = None if are_bool else values(places).take(inside).astype(np.float64, copy=False)
+            numbers = None if counted is None or are_bool else counted[places].take(inside)
+            found.append((self.client[places].take(inside), self.base[places].take(inside), weights, numbers))
+            count += inside.size
+            if count > AT_ONCE or places.stop == among.size:
+                yield tuple(
+                    None if one[0] is None else np.concatenate(one) for one in zip(*found, strict=True)
+                )
+                found, count = [], 0
 
     def _joined(
         self, squares: Floats, crossed: Floats, values: Values, among: Mask, counted: Mask | None

@@ -36,7 +36,8 @@ def test_files_are_those_of_figures_that_find_everything_anew(
 
 def test_matplotlib_is_left_as_it_was() -> None:
     before = getattr(Axis, TICKS), getattr(Text, LAYOUT)
-    with pytest.raises(ZeroDivisionError), found_once():
+    with found_once():
         assert getattr(Axis, TICKS) is not before[0]
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), found_once():
+        _ = 1 / 0
     assert (getattr(Axis, TICKS), getattr(Text, LAYOUT)) == before
