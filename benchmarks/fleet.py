@@ -10,8 +10,8 @@ makes, without the cache on disk. Each task is done twice, on the same processes
 Flower's actors and ours have then imported and set up whatever they keep. Nothing learned is kept.
 From one worker to two, each with as many clients as the one: how many times as many clients a second, beside
 `apart`, two processes without Ray at once against one of them alone, which is what the machine lets through;
-the share of the wall time that the driver computes, which scatters and gathers; and how many times as many CPU
-seconds a client costs as alone, since two workers, or two processes, share caches and memory.
+the share of the wall time that the driver computes, which scatters and gathers; and how many times as many
+CPU seconds a client costs as alone, since two workers, or two processes, share caches and memory.
 Each measurement is a process of its own; memory is the proportional set size (PSS) of all its processes, and
 a client's share the difference of two fleets' over that of clients.
 Flower pins its own Ray, so it lives in an environment of its own, made on the first run (0.7 GB).

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axis import Axis
 from matplotlib.text import Text
 
-from analysis.figures import drawings_of
+from analysis.figures import drawings_of, style
 from analysis.figures.once import LAYOUT, TICKS, found_once
 from analysis.reports import page
 from analysis.run_folder.run import load_run
@@ -29,7 +29,8 @@ def test_files_are_those_of_figures_that_find_everything_anew(
     """Wide and for a phone, whose words are smaller; also where axes change once they were laid out."""
     draw = drawings_of(traffic.run)[name].draw
     once = page.saved(draw(traffic), png=name == "timeline")
-    monkeypatch.setattr(page, "found_once", nullcontext)
+    for module in (page, style):
+        monkeypatch.setattr(module, "found_once", nullcontext)
     assert page.saved(draw(traffic), png=name == "timeline") == once
     assert once.narrow != once.svg
 
