@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, stats
 
-from analysis.statistics.clusters import Z, clusters, wilson
+from analysis.statistics.clusters import clusters
+from analysis.statistics.estimates import Z, wilson
 from analysis.statistics.in_time import (
     BLOCKS,
     LOOKS,

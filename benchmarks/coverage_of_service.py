@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.clusters import Z, wilson
+from analysis.statistics.estimates import Z, wilson
 from analysis.statistics.in_time import Interval, Span, mean_in_time, rate_in_time, share_in_time
 from analysis.statistics.run_length import relaxation_s
 from benchmarks.coverage_worlds import MEAN_S, Line, Queue, line_of, queue_run

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.clusters import student
+from analysis.statistics.estimates import student
 from analysis.statistics.units import mean_of_units
 
 Floats = NDArray[np.float64]

@@ -8,6 +8,10 @@ its client is plain NumPy, which costs less than torch, and labels all samples (
 samples; its frozen model and the server's course are made before. Ours are the calls that `agents.fleet`
 makes, without the cache on disk. Each task is done twice, on the same processes, and the second time is told:
 Flower's actors and ours have then imported and set up whatever they keep. Nothing learned is kept.
+From one worker to two, each with as many clients as the one: how many times as many clients a second, beside
+`apart`, two processes without Ray at once against one of them alone, which is what the machine lets through;
+the share of the wall time that the driver computes, which scatters and gathers; and how many times as many
+CPU seconds a client costs as alone, since two workers, or two processes, share caches and memory.
 Each measurement is a process of its own; memory is the proportional set size (PSS) of all its processes, and
 a client's share the difference of two fleets' over that of clients.
 Flower pins its own Ray, so it lives in an environment of its own, made on the first run (0.7 GB).
@@ -25,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +39,7 @@ from agents.backends.scattering import gather, scatter
 from agents.checks import checked_plan
 from agents.fleet import new_backend
 from agents.plan import Plan, Variant
-from benchmarks.memory import peak_pss_mib
+from benchmarks.memory import peak_pss_mib, tree_cpu_s
 from sim.scenario import Scenario
 
 FLOWER = ("flwr[simulation]==1.41.0", "scikit-learn==1.9.1")
@@ -85,10 +90,14 @@ def measure(task: str, clients: int, workers: int) -> Told:
     try:
         backend.start(plan)
         work = partial(_frozen, backend, plan) if task == "frozen" else _rejectors(backend, plan)
-        seconds = [_timed(work) for _ in range(ROUNDS)][-1]
+        for _ in range(ROUNDS):
+            cpu_s, driver_s = tree_cpu_s(os.getpid()), time.process_time()
+            seconds = _timed(work)
+        driver_s, cpu_s = time.process_time() - driver_s, tree_cpu_s(os.getpid()) - cpu_s
     finally:
         backend.close()
-    return {"seconds": seconds, "samples": len(plan.samples.sample_id)}
+    told = {"seconds": seconds, "cpu_s": cpu_s, "driver_cpu_s": driver_s}
+    return told | {"samples": len(plan.samples.sample_id)}
 
 
 def _timed(work: Callable[[], None]) -> float:
@@ -200,14 +209,25 @@ def compared(clients: Sequence[int], python: Path | None, workers: int) -> dict[
             }
             for task in ("frozen", "rejectors")
         }
-    most = clients[-1]
     for task in ("frozen", "rejectors"):
-        alone, twice = ours(task, most, 1), ours(task, 2 * most, 2)
-        found[f"scaling_1_to_2_{task}"] = {
-            "strong": round(alone["seconds"] / rows[task][most]["seconds"], 2),
-            "weak": round(alone["seconds"] / twice["seconds"], 2),
-        }
+        found[f"scaling_1_to_2_{task}"] = scaling(task, clients[-1], rows[task][clients[-1]])
     return found
+
+
+def scaling(task: str, clients: int, strong: Told) -> dict[str, float]:
+    """From one worker to two: the same clients, and as many each; what limits the latter."""
+    alone, twice, here = ours(task, clients, 1), ours(task, 2 * clients, 2), ours(task, clients, 0)
+    with ThreadPoolExecutor(2) as both:
+        apart = list(both.map(lambda _: ours(task, clients, 0), range(2)))
+    learning = [one["cpu_s"] - one["driver_cpu_s"] for one in (alone, twice)]
+    return {
+        "strong": round(alone["seconds"] / strong["seconds"], 2),
+        "weak": round(2 * alone["seconds"] / twice["seconds"], 2),
+        "apart": round(2 * here["seconds"] / max(one["seconds"] for one in apart), 2),
+        "driver_share_of_wall": round(twice["driver_cpu_s"] / twice["seconds"], 3),
+        "learning_cpu_a_client": round(learning[1] / (2 * learning[0]), 2),
+        "apart_cpu_a_client": round(sum(one["cpu_s"] for one in apart) / (2 * here["cpu_s"]), 2),
+    }
 
 
 def main() -> None:

@@ -138,7 +138,9 @@ def test_the_benchmark_of_fleets_measures_each_task(task, tmp_path):
 
 def test_the_benchmark_of_fleets_counts_speed_memory_and_scaling(monkeypatch):
     def reported(_task, clients, workers):
-        return {"seconds": clients / (10 * workers), "clients_per_s": 10.0 * workers, "peak_mib": clients / 4}
+        seconds = clients / (10 * max(1, workers))
+        cpu_s = {"cpu_s": clients / 5 + workers, "driver_cpu_s": 1.0 * workers}
+        return {"seconds": seconds, "clients_per_s": clients / seconds, "peak_mib": clients / 4} | cpu_s
 
     monkeypatch.setattr(fleet, "ours", reported)
     monkeypatch.setattr(
@@ -147,7 +149,14 @@ def test_the_benchmark_of_fleets_counts_speed_memory_and_scaling(monkeypatch):
     results = fleet.compared((100, 1000), Path("python"), 2)
     assert results["times_as_fast_as_flower"]["rejectors"] == {100: 4.0, 1000: 4.0}
     assert results["bytes_per_client"]["frozen"] == 2**18
-    assert results["scaling_1_to_2_frozen"] == {"strong": 2.0, "weak": 1.0}
+    assert results["scaling_1_to_2_frozen"] == {
+        "strong": 2.0,
+        "weak": 2.0,
+        "apart": 2.0,
+        "driver_share_of_wall": 0.02,
+        "learning_cpu_a_client": 1.0,
+        "apart_cpu_a_client": 1.0,
+    }
 
 
 def test_memory_is_that_of_the_whole_process_tree():

@@ -23,6 +23,7 @@ from analysis.figures.style import (
     styled,
 )
 from analysis.metrics.measures import realised_risk
+from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.time_in_words import between
 
@@ -125,7 +126,7 @@ def deferral_rate_and_risk(
         traffic.requests[name].to_numpy(dtype=bool) for name in ("deferred", "is_decided", "server_known")
     )
     held_out = traffic.held_out if among is None else traffic.held_out & among
-    paid = traffic.clusters.mean(realised_risk(traffic), held_out & known)
+    paid = traffic.clusters.mean(per_request(traffic, realised_risk), held_out & known)
     return share(sent, decided & held_out), paid
 
 

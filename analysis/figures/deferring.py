@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
 
 from analysis.figures.style import (
     BLUE,
@@ -24,7 +27,10 @@ from analysis.figures.style import (
 )
 from analysis.figures.timeline import LEAST_IN_BIN
 from analysis.metrics.measures import oracle_risk, realised_risk
-from analysis.run_folder.traffic import Traffic
+from analysis.run_folder.per_request import per_request
+from analysis.run_folder.traffic import Floats, Mask, Traffic
+from analysis.statistics.pieces import pieces
+from analysis.statistics.room import laid_down
 
 MOST_BINS = 120
 
@@ -70,23 +76,28 @@ def deferring_bins(traffic: Traffic, most_bins: int = MOST_BINS) -> pd.DataFrame
     risk and oracle (both over held-out requests whose server's answer is on record)."""
     horizon_s, requests = traffic.run.horizon_s, traffic.requests
     width = bin_width_s(horizon_s, 10, most_bins)
-    at = (requests["arrived_at_s"] // width).astype("int64").to_numpy()
+    count, instants = len(requests), traffic.arrived_at_s
+    at = laid_down(lambda places: (instants[places] // width).astype(np.int32), count, np.int32)
     size = int(at.max(initial=-1)) + 1
     first = int(at.min(initial=size))
-    decided = requests["is_decided"].to_numpy()
-    judged = np.asarray(traffic.held_out & requests["server_known"])
-    attempts = requests["attempts"].to_numpy(dtype=float)
+    judged = np.asarray(traffic.held_out & traffic.column("server_known"))
+    attempts = traffic.column("attempts")
 
-    def mean(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-        counted = np.bincount(at[among], minlength=size)
+    def mean(values: NDArray[Any], among: Mask) -> Floats:
+        counted, sums = np.zeros(size, dtype=np.int64), np.zeros(size)
+        for places in pieces(count):
+            bin_of = at[places][among[places]]
+            counted += np.bincount(bin_of, minlength=size)
+            sums += np.bincount(bin_of, values[places][among[places]], size)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.bincount(at[among], weights=values[among], minlength=size) / counted)[first:]
+            return np.asarray(sums / counted)[first:]
 
     start = np.arange(first, size) * width
     bins = {"middle_s": (start + np.minimum(start + width, horizon_s)) / 2}
     for group in traffic.run.groups:
-        of = np.asarray(requests["group"] == group)
-        bins[f"deferral_rate.{group}"] = mean(requests["deferred"].to_numpy(dtype=float), of & decided)
+        of = traffic.is_of_group(group) & traffic.column("is_decided")
+        bins[f"deferral_rate.{group}"] = mean(traffic.column("deferred"), of)
     bins["amplification"] = mean(attempts, attempts > 0)
-    bins["risk"], bins["oracle"] = mean(realised_risk(traffic), judged), mean(oracle_risk(traffic), judged)
+    for name, risk in (("risk", realised_risk), ("oracle", oracle_risk)):
+        bins[name] = mean(per_request(traffic, risk), judged)
     return pd.DataFrame(bins)

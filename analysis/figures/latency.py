@@ -59,10 +59,10 @@ def latency(traffic: Traffic) -> Figure:
 def _tail(axes: Axes, times: Latencies, relaxations: float, colour: str, label: str) -> None:
     """The share that takes longer than x, a line of at most 600 points, denser in the tail, as far as it is
     known; and the percentiles that the summary tells."""
-    told = spread(times, relaxations)
-    if told["n"] < LEAST_ANSWERS:
+    if np.count_nonzero(np.isfinite(times.taken_s)) < LEAST_ANSWERS:
         return
     curve = curve_of([times])
+    told = spread(times, relaxations, curve)
     shares = np.unique(np.concatenate([np.linspace(1, 0.05, 300), np.geomspace(0.05, 5e-4, 300)]))[::-1]
     slower = np.array([curve.at(1 - share) for share in shares])
     width = 2.0 if colour == INK else 1.4

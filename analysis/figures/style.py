@@ -17,6 +17,7 @@ from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
 from analysis.figures.layout import lay_out
+from analysis.figures.once import found_once
 from analysis.run_folder.outages import Outage
 
 Parameters = ParamSpec("Parameters")
@@ -160,7 +161,7 @@ def to_png(figure: Figure, settings: Settings = SETTINGS, dpi: int = 300) -> byt
 
 def _saved(figure: Figure, settings: Settings, kind: str, **options: Any) -> bytes:
     content = io.BytesIO()
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), found_once():
         lay_out(figure)
         figure.savefig(content, format=kind, **options)
     return content.getvalue()

@@ -37,7 +37,7 @@ from analysis.metrics.service import seconds_per_request
 from analysis.run_folder.outages import own_links_down, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.clusters import wilson
+from analysis.statistics.estimates import wilson
 
 LEAST_IN_BIN = 20  # held-out requests, on average
 

@@ -28,6 +28,7 @@ from analysis.statistics.in_time import (
     share_in_time,
 )
 from analysis.statistics.percentiles import LEAST_INDEPENDENT, LEVELS
+from analysis.statistics.room import joined
 from sim.results.columns import OUTCOMES
 
 SHARES = ("remote_answer_rate", "answered_in_time", "served_in_time")  # measures that the summary has so
@@ -37,9 +38,12 @@ OF_WHOLE = ("cost", "amplification", "bytes_up")
 def intervals(traffic: Traffic) -> dict[str, Any]:
     """Each with value, low and high (95%) and why there is no interval, under the path of its number."""
     span = span_of(traffic)
+    outcomes = {name: _outcome(traffic, name, span) for name in OUTCOMES}
+    times = _latencies(traffic, span)
+    traffic.let_go()
     found: dict[str, Any] = {
-        "counts": {"outcome_share": {name: _outcome(traffic, name, span) for name in OUTCOMES}},
-        "latency_s": _latencies(traffic, span),
+        "counts": {"outcome_share": outcomes},
+        "latency_s": times,
         "goodput": {
             "correct_in_time_hz": _rate(_useful(traffic), traffic, span),
             "arrivals_hz": _rate(np.ones(len(traffic.requests), dtype=bool), traffic, span),
@@ -66,6 +70,7 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
             for name, rows in rows_of(traffic, section).items()
         }
         found |= {section: parts} if parts else {}
+        traffic.let_go()
     for name in (*SHARES, *OF_WHOLE):
         section, number = IN_SUMMARY[name]
         found.setdefault(section, {})[number] = _of(RATIOS[name], traffic, span)
@@ -86,13 +91,19 @@ def _of(ratio: Ratio, traffic: Traffic, span: Span) -> dict[str, Any]:
 
 @kept
 def _of_ratio(traffic: Traffic, ratio: Ratio, span: Span) -> Interval:
+    parts, wholes = _sums_of(traffic, ratio)
+    at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
+    within = share_in_time if is_share else mean_in_time
+    return within(parts, wholes, at_s, span, _by_client(traffic, parts, wholes))
+
+
+def _sums_of(traffic: Traffic, ratio: Ratio) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The parts and the wholes of a ratio over the requests, both (n,)."""
     parts, wholes = (
         per_request(traffic, lambda part, place=place: ratio.parts_and_wholes(part)[place])  # type: ignore[misc]
         for place in (0, 1)
     )
-    at_s, is_share = traffic.arrived_at_s, ratio.unit == "share"
-    within = share_in_time if is_share else mean_in_time
-    return within(parts, wholes, at_s, span, _by_client(traffic, parts, wholes))
+    return parts, wholes
 
 
 def _by_client(traffic: Traffic, parts: NDArray[Any], wholes: NDArray[Any]) -> Callable[[], float]:
@@ -140,12 +151,11 @@ def _load(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
     """With what outages put back, which is no request's, by the second in which they did."""
-    parts, wholes = RATIOS["wasted"].parts_and_wholes(traffic)
+    parts, wholes = _sums_of(traffic, RATIOS["wasted"])
     more = _by_client(traffic, parts, wholes)
     again, at_s = _column(traffic, "requeued_s"), _column(traffic, "at_s")
-    wasted, spent, when = (
-        np.concatenate(both) for both in ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
-    )
+    with_more = ((parts, again), (wholes, again), (traffic.arrived_at_s, at_s))
+    wasted, spent, when = (joined(*both) for both in with_more)
     return mean_in_time(wasted, spent, when, span, more, is_share=True)._asdict()
 
 

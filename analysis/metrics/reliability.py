@@ -12,8 +12,7 @@ import pandas as pd
 
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.cells import Floats
-from analysis.statistics.clusters import LEAST_SAMPLES, LEVEL, student, wilson
+from analysis.statistics.estimates import LEAST_SAMPLES, LEVEL, Floats, student, wilson
 from analysis.statistics.percentiles import quantile
 
 BINS = 10

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.metrics.each_server import each_server
 from analysis.metrics.mean_work import mean_work
@@ -25,10 +26,12 @@ from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
 from analysis.statistics.percentiles import (
     LEAST_INDEPENDENT,
     LEVELS,
+    Curve,
     Latencies,
     independent,
 )
 from analysis.statistics.pieces import mean_among
+from analysis.statistics.ranked import Ranked
 from sim.results.columns import OUTCOMES
 
 
@@ -43,14 +46,17 @@ def latency_s(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def spread(times: Latencies, relaxations: float = np.inf) -> dict[str, Any]:
-    """How many were answered, their mean, and three percentiles of all that arrived.
+def spread(
+    times: Latencies, relaxations: float = np.inf, curve: Curve | Ranked | None = None
+) -> dict[str, Any]:
+    """How many were answered, their mean, and three percentiles of all that arrived; by their `curve`, where
+    it is known.
 
     A percentile is None where too many are open or without an answer to tell it, or where the requests, in a
     run of so many relaxation times, are worth too few independent ones.
     """
     answered = np.isfinite(times.taken_s)
-    count, curve = int(np.count_nonzero(answered)), times.curve
+    count, curve = int(np.count_nonzero(answered)), curve or times.curve
     found: dict[str, Any] = {"n": count, "mean": mean_among(times.taken_s, answered) if count else None}
     for name, level in LEVELS.items():
         worth = min(float(times.taken_s.size), independent(relaxations, level))
@@ -151,8 +157,9 @@ def retries(traffic: Traffic) -> dict[str, Any]:
 
 
 def amplification(traffic: Traffic, among: Mask) -> float | None:
-    attempts = traffic.column("attempts").astype(np.float64, copy=False)[among]
-    return ratio(attempts.sum(), (attempts > 0).sum())
+    attempts = traffic.column("attempts")
+    sent = np.count_nonzero((attempts > 0) & among)
+    return ratio(attempts.sum(where=among, dtype=np.int64), sent)
 
 
 def wire(traffic: Traffic) -> dict[str, Any]:
@@ -164,7 +171,7 @@ def wire(traffic: Traffic) -> dict[str, Any]:
 
 def cost(traffic: Traffic) -> dict[str, Any]:
     """What the charged attempts cost, in units of the loss."""
-    charged = traffic.column("charged").astype(np.float64, copy=False)
+    charged = traffic.column("charged")
     total = _paid(traffic, charged)
     return {
         "charged_attempts": int(charged.sum()),
@@ -176,14 +183,15 @@ def cost(traffic: Traffic) -> dict[str, Any]:
 
 def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """Of a part of the requests: `cost_per_request` and `spend`, as in `cost`."""
-    charged = np.where(among, traffic.column("charged").astype(np.float64, copy=False), 0.0)
+    charged = traffic.column("charged")
+    charged = np.where(among, charged, charged.dtype.type(0))
     return {
         "cost_per_request": ratio(_paid(traffic, charged), among.sum()),
         "spend": _spend(traffic, charged),
     }
 
 
-def _paid(traffic: Traffic, charged: Floats) -> float:
+def _paid(traffic: Traffic, charged: NDArray[Any]) -> float:
     """c_e of all charged attempts (n,), in units of the loss."""
     c_e = traffic.c_e
     if "paid" in traffic.requests:
@@ -191,7 +199,7 @@ def _paid(traffic: Traffic, charged: Floats) -> float:
     return c_e * float(charged.sum()) if isinstance(c_e, float) else float((c_e * charged).sum())
 
 
-def _spend(traffic: Traffic, charged: Floats) -> float | None:
+def _spend(traffic: Traffic, charged: NDArray[Any]) -> float | None:
     """Price x charged attempts over the groups whose budget is in money; None where none is."""
     budgets = {name: group.get("budget") for name, group in traffic.run.groups.items()}
     prices = {name: float(b["price"]) for name, b in budgets.items() if b and b["kind"] == "money"}

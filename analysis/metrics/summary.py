@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from analysis.run_folder.traffic import Traffic, traffic_kept
 from analysis.theory import predictions
 
 encoded = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+_quoted = lru_cache(maxsize=4096)(encoded)  # of words, most of which come again
 
 
 def about(traffic: Traffic) -> dict[str, Any]:
@@ -142,28 +144,41 @@ def _ready(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_json(summary: dict[str, Any]) -> bytes:
-    """The content of summary.json."""
-    return ("".join(_pieces(summary, "\n")) + "\n").encode()
+    """The content of summary.json: as `json.dumps` indents it by two spaces, only faster."""
+    pieces: list[str] = []
+    _write(summary, "\n", pieces)
+    return ("".join(pieces) + "\n").encode()
 
 
-def _pieces(value: Any, line: str) -> Iterator[str]:
-    """The text of a value, indented by two spaces; `line`: begins a line where the value stands. As
-    `json.dumps` writes it, whose indented text takes four times as long."""
-    if isinstance(value, dict | list) and value:
-        inner, is_dict = line + "  ", isinstance(value, dict)
-        between = "{" if is_dict else "["
-        for one in value:
-            yield between + inner
-            if is_dict:
-                yield encoded(one) + ": "
-            yield from _pieces(value[one] if is_dict else one, inner)
+def _write(value: Any, line: str, into: list[str]) -> None:
+    """Adds the text of a value; `line`: begins a line where the value stands."""
+    kind = type(value)
+    if kind is float and math.isfinite(value):
+        into.append(float.__repr__(value))
+    elif kind is dict and value:
+        inner, between = line + "  ", "{"
+        for name, one in value.items():
+            into.append(f"{between}{inner}{_quoted(name)}: ")
+            _write(one, inner, into)
             between = ","
-        yield line + ("}" if is_dict else "]")
+        into.append(line + "}")
+    elif kind is list and value:
+        inner, between = line + "  ", "["
+        for one in value:
+            into.append(between + inner)
+            _write(one, inner, into)
+            between = ","
+        into.append(line + "]")
     else:
-        yield encoded(value)
+        into.append(_quoted(value) if kind is str else encoded(value))
 
 
 def json_safe(value: Any) -> Any:
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if value is None or kind is str or kind is int or kind is bool:
+        return value
     if isinstance(value, dict):
         return {str(key): json_safe(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

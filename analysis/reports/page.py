@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.dark import DARK, for_dark
 from analysis.figures.for_print import PRINT, for_print
+from analysis.figures.once import found_once
 from analysis.figures.style import to_png, to_svg
 from sim.errors import BadInput
 from sim.results.whole_files import require_writable, sweep, write_whole
@@ -62,6 +63,11 @@ class Saved(NamedTuple):
 def saved(figure: Figure, png: bool = False, narrow: Figure | None = None) -> Saved:
     """The figure in every form; afterwards it is the one for a phone. narrow: the one for a phone, PHONE_IN
     wide, of a figure that has places of its own, which no other width would keep."""
+    with found_once():
+        return _saved(figure, png, narrow)
+
+
+def _saved(figure: Figure, png: bool, narrow: Figure | None) -> Saved:
     is_laid_out = figure.get_layout_engine() is not None
     svg, dots = to_svg(figure), to_png(figure) if png else None
     if narrow is not None or not is_laid_out:

@@ -83,6 +83,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         | pictures[name].sources()
         for name, drawing in drawings_of(run).items()
     }
+    traffic.let_go()
     told = facts(summary) if run.horizon_s > 0 else {}
     told = {head: [row for row in rows if row[0] != RECOVERY] for head, rows in told.items()}
     return page.render(

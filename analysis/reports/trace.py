@@ -14,6 +14,7 @@ from analysis.figures.style import bin_width_s
 from analysis.run_folder.attempts import BATCH, batches_and_sends, lanes
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
+from analysis.statistics.room import thinned
 
 MOST_REQUESTS = 2000
 MOST_BATCHES = 20_000
@@ -32,7 +33,7 @@ def trace_of(traffic: Traffic) -> dict[str, Any]:
     """
     run = traffic.run
     every = max(1, -(-len(traffic.everything) // MOST_REQUESTS))
-    sample = traffic.everything.iloc[::every]
+    sample = thinned(traffic.everything, every)
     batches, sends = batches_and_sends(run, np.sort(sample["request_id"].to_numpy()))
     each = max(1, -(-len(batches) // MOST_BATCHES))
     events = [
@@ -106,11 +107,14 @@ def _batches(run: Run, batches: pd.DataFrame, sends: pd.DataFrame, each: int) ->
     """A slice per batch on its replica's track."""
     tracks = _tracks(run, batches)
     served = set(zip(sends["server"], sends["replica"], sends["started_at_s"], strict=True))
-    rows = zip(*(batches[name] for name in BATCH), strict=True)
+    is_regular = np.arange(len(batches)) % each == 0
+    maybe = is_regular | np.isin(batches["started_at_s"].to_numpy(), sends["started_at_s"].to_numpy())
+    some = batches[maybe]
+    rows = zip(is_regular[maybe], *(some[name] for name in BATCH), strict=True)
     return [
         _slice(SERVER, tracks[server, replica], f"batch of {int(size)}", start, end, size=int(size))
-        for index, (server, replica, start, end, size) in enumerate(rows)
-        if index % each == 0 or (server, replica, start) in served
+        for is_shown, server, replica, start, end, size in rows
+        if is_shown or (server, replica, start) in served
     ]
 
 

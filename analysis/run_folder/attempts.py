@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import ends_at_s
@@ -19,6 +20,7 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.whom import server_asked
 from sim.results import columns_by_run
 
+Rows = dict[str, NDArray[Any]]
 SEND = ["request_id", "sent_at_s", "reached_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 BATCH = ["server", "replica", "started_at_s", "ended_at_s", "batch_size"]
 OWN = [*SEND, "attempts"]
@@ -31,37 +33,47 @@ def batches_and_sends(run: Run, sampled: NDArray[np.int64]) -> tuple[pd.DataFram
     (when the replica was free again), batch_size. Sends by request and time: SEND, server, ended_at_s.
     """
     batches, sends = Filled(int(run.timeline["first_sends"].sum())), []
-    for part in _sends(run):
-        rows = {name: part[name].to_numpy() for name in [*SEND, "server"]}
+    for rows in _sends(run):
         rows["ended_at_s"] = ends_at_s(run, rows)
-        started = ~np.isnan(rows["started_at_s"])
-        batches.add({name: rows[name][started] for name in BATCH})
+        firsts = _firsts(rows, np.flatnonzero(~np.isnan(rows["started_at_s"])))
+        batches.add({name: rows[name][firsts] for name in BATCH})
         hit = _is_in(rows["request_id"], sampled)
-        sends.append(pd.DataFrame({name: values[hit] for name, values in rows.items()}))
-    if not sends:
+        if hit.any():
+            sends.append(pd.DataFrame({name: values[hit] for name, values in rows.items()}))
+    every = batches.columns()
+    if not every:
         empty = pd.DataFrame({name: pd.Series(dtype="float64") for name in {*SEND, *BATCH}})
         return empty, empty
-    every = batches.columns()
-    keys = [every[name] for name in ("started_at_s", "replica", "server")]
-    order = np.lexsort(keys)
-    is_next = np.append(True, np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0))
-    firsts = order[is_next[: order.size]]
+    firsts = _firsts(every, np.arange(batches.rows))
+    nobody = pd.DataFrame({name: values[:0] for name, values in rows.items()})
     return (
         pd.DataFrame({name: every.pop(name)[firsts] for name in BATCH}),
-        pd.concat(sends).sort_values(["request_id", "sent_at_s"], ignore_index=True),
+        pd.concat(sends or [nobody]).sort_values(["request_id", "sent_at_s"], ignore_index=True),
     )
 
 
-def _sends(run: Run) -> Iterator[pd.DataFrame]:
+def _firsts(rows: Rows, among: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first row of each batch, by server, replica and start, of the rows `among`."""
+    keys = [rows[name][among] for name in ("started_at_s", "replica", "server")]
+    order = np.lexsort(keys)
+    is_next = np.append(True, np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0))
+    return np.asarray(among[order[is_next[: order.size]]])
+
+
+def _sends(run: Run) -> Iterator[Rows]:
+    """SEND and server of every send, part by part."""
     whom = ["server"] if run.has_options else []
     of_requests = columns_by_run.requests(False, False, has_options=run.has_options)
     for path in part_paths(run.path, "requests", needed=False):
         table = read_requests(run, path, of_requests, [*OWN, *whom])
-        rows = table.select(OWN).to_pandas().assign(server=server_asked(run, table))
-        yield rows[rows["attempts"] == 1]
+        once = table["attempts"].to_numpy() == 1
+        yield {name: values[once] for name, values in _columns(run, table).items()}
     for path in part_paths(run.path, "attempts", needed=False):
-        table = read_table(path, columns_by_run.attempts(run.has_options), [*SEND, *whom])
-        yield table.select(SEND).to_pandas().assign(server=server_asked(run, table))
+        yield _columns(run, read_table(path, columns_by_run.attempts(run.has_options), [*SEND, *whom]))
+
+
+def _columns(run: Run, table: pa.Table) -> Rows:
+    return {name: table[name].to_numpy() for name in SEND} | {"server": server_asked(run, table)}
 
 
 def _is_in(ids: NDArray[np.int64], sampled: NDArray[np.int64]) -> NDArray[np.bool_]:

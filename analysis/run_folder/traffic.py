@@ -25,11 +25,13 @@ from analysis.run_folder.outages import (
 )
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
+from analysis.run_folder.whom import clients_and_samples
 from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.percentiles import Latencies, latencies
 from analysis.statistics.pieces import AT_ONCE
-from analysis.statistics.room import columns_of, files_of, let_go, taken
+from analysis.statistics.room import columns_of, files_of, let_go, rows_of
+from analysis.statistics.scattered import Scattered, estimated
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -73,9 +75,10 @@ class Arrivals:
         return self._is("group", name)
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column of `requests` that holds no names, as it lies there, (n,); nobody may change it."""
+        """A column of `requests` as it lies there, (n,), for nobody to change; of names `pd.Categorical`."""
         if name not in self._columns:
-            self._columns[name] = self.requests[name].to_numpy()
+            whole: Any = self.requests[name].array
+            self._columns[name] = whole if hasattr(whole, "codes") else whole.to_numpy(copy=False)
         return self._columns[name]
 
     @cached_property
@@ -85,7 +88,7 @@ class Arrivals:
     def _is(self, column: str, name: str) -> Mask:
         """Where a column of names has this one, (n,)."""
         if column not in self._codes:
-            names = self.requests[column].array
+            names: Any = self.column(column)
             values = names if isinstance(names, pd.Categorical) else pd.Categorical(names)
             self._codes[column] = values.codes, list(values.categories)
         codes, names = self._codes[column]
@@ -183,7 +186,16 @@ class Traffic(Arrivals):
 
     everything: pd.DataFrame
     timeline: pd.DataFrame
-    clusters: Clusters
+    clusters: Clusters | Scattered
+
+    @property
+    def cells(self) -> Clusters:
+        """The requests cell by cell, however many: what two runs are compared by."""
+        return (
+            self.clusters
+            if isinstance(self.clusters, Clusters)
+            else clusters(*clients_and_samples(self.requests))
+        )
 
     @property
     def seconds_in_outages(self) -> Mask:
@@ -195,14 +207,10 @@ class Traffic(Arrivals):
         much work and memory as they are many, however many there are in all."""
         if rows.size == len(self.requests):
             return self
-        narrow: dict[str, Any] = {}
-        for name in (name for name in NEEDED_OF_PARTS if name in self.requests):
-            whole = self.requests[name].array
-            if isinstance(whole, pd.Categorical):
-                narrow[name] = pd.Categorical.from_codes(taken(whole.codes, rows), whole.categories)
-            else:
-                narrow[name] = taken(self.column(name), rows)
-        part = replace(self, requests=pd.DataFrame(narrow, copy=False), clusters=self.clusters.only(rows))
+        needed = [name for name in NEEDED_OF_PARTS if name in self.requests]
+        columns = rows_of({name: self.column(name) for name in needed}, rows)
+        part = replace(self, requests=pd.DataFrame(columns, copy=False), clusters=self.clusters.only(rows))
+        part._columns.update(columns)
         if rows.size > AT_ONCE:
             self.let_go()
         return part
@@ -275,13 +283,9 @@ def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
         everything = read_lean(run, skipped)
         first = int(np.searchsorted(everything["arrived_at_s"].to_numpy(), run.warm_up_s))
         requests = everything.iloc[first:].reset_index(drop=True)
-        cells = clusters(
-            requests["client_id"].to_numpy(),
-            requests["base_id"].to_numpy(),
-            requests["group"].cat.codes.to_numpy(),
-        )
+        whom = estimated(*clients_and_samples(requests))
         timeline = run.timeline[run.timeline["at_s"] >= run.warm_up_s].reset_index(drop=True)
-        traffic = Traffic(run, requests, find_outages(run), everything, timeline, cells)
+        traffic = Traffic(run, requests, find_outages(run), everything, timeline, whom)
         traffic.let_go()
         return traffic
 

@@ -1,54 +1,32 @@
 """Requests in cells of one client and one base sample, in an order in which those of a cell stand together.
-Below `analysis.statistics.clusters`, which sums them up block by block, however many there are."""
+Below `analysis.statistics.clusters`, which sums them up; of very many see `scattered`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.pieces import AT_ONCE
+from analysis.statistics.estimates import Floats, Mask
 from analysis.statistics.room import laid_down, let_go, room, taken
 
-Mask = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
-class Block(NamedTuple):
-    """Cells [first, end), and where their requests stand in the order of the cells."""
-
-    first: int
-    end: int
-    first_row: int
-    end_row: int
-
-    def total(self, asked: NDArray[Any] | slice, values: Floats) -> float:
-        """The sum of the values (c,) of the cells `asked`, (c,) or all; the same to the last bit as if all
-        others were there with 0."""
-        if isinstance(asked, slice) or asked.size == self.end - self.first:
-            return float(values.sum())
-        every = np.zeros(self.end - self.first)
-        every[asked - self.first] = values
-        return float(every.sum())
-
-
 class Picked(NamedTuple):
-    """Some requests of a block, cell by cell.
+    """Some requests, cell by cell.
 
     rows: their places (k,); code: which of the cells `asked` each is of, (k,); asked: the places of these
-    cells, (c,), or all of the block's; counts: how many of the requests each has, (c,).
+    cells, (c,), or all; counts: how many of the requests each has, (c,); cells: how many there are in all.
     """
 
-    block: Block
     rows: NDArray[Any]
     code: NDArray[np.int64]
     asked: NDArray[Any] | slice
     counts: NDArray[Any]
+    cells: int
 
     def sums(self, values: NDArray[Any]) -> Floats:
         """The sum of each cell's picked requests' values, of all requests' (n,); (c,)."""
@@ -78,7 +56,7 @@ class Cells:
         """The cells of some of the requests alone, by their places (k,): no more than these are many."""
         asked, code, order, begins = _cells_of(self.cell[rows], self.client.size)
         kept = [numbered(each[asked]) for each in (self.client, self.base, self.group)]
-        client, base, group = (_narrow(codes, names.size) for names, codes in kept)
+        client, base, group = (narrow(codes, names.size) for names, codes in kept)
         clients, bases, groups = (names.size for names, _ in kept)
         return type(self)(code, client, base, group, clients, bases, groups, order, begins)
 
@@ -87,31 +65,16 @@ class Cells:
         """All that grows by requests."""
         return self.cell, self.client, self.base, self.group, self.order
 
-    @cached_property
-    def blocks(self) -> list[Block]:
-        """At most AT_ONCE cells each, in order."""
-        cells = self.client.size
-        edges = np.append(np.arange(0, max(cells, 1), AT_ONCE), cells)
-        if len(edges) == 2:
-            return [Block(0, cells, 0, self.order.size)]
-        firsts = np.append(np.flatnonzero(self.begins), self.order.size)[edges]
-        pairs = zip(edges, edges[1:], firsts, firsts[1:], strict=False)
-        return [Block(*(int(edge) for edge in pair)) for pair in pairs]
-
-    def picked(self, among: Mask) -> Iterator[Picked]:
-        """The requests in a mask (n,), block by block."""
-        for block in self.blocks:
-            places = slice(block.first_row, block.end_row)
-            order, cell = self.order[places], np.cumsum(self.begins[places]) - 1
-            inside = np.flatnonzero(among[order])
-            if inside.size == order.size:
-                asked = slice(block.first, block.end)
-                yield Picked(block, order, cell, asked, _counts(cell, block.end - block.first))
-                continue
-            cell = cell[inside]
-            is_new = np.append(True, cell[1:] != cell[:-1])[: cell.size]
-            places, code = (cell[is_new] + block.first).astype(np.int32), np.cumsum(is_new) - 1
-            yield Picked(block, order[inside], code, places, _counts(code, places.size))
+    def picked(self, among: Mask) -> Picked:
+        """The requests in a mask (n,)."""
+        cells, cell = self.client.size, np.cumsum(self.begins) - 1
+        inside = np.flatnonzero(among[self.order])
+        if inside.size == self.order.size:
+            return Picked(self.order, cell, slice(None), _counts(cell, cells), cells)
+        cell = cell[inside]
+        is_new = np.append(True, cell[1:] != cell[:-1])[: cell.size]
+        asked, code = cell[is_new].astype(np.int32), np.cumsum(is_new) - 1
+        return Picked(self.order[inside], code, asked, _counts(code, asked.size), cells)
 
 
 def _counts(code: NDArray[np.int64], cells: int) -> NDArray[Any]:
@@ -144,9 +107,9 @@ def coded(
     group_count = int(groups.max(initial=0)) + 1
     return {
         "cell": cell,
-        "client": _narrow(client_of, client_count),
-        "base": _narrow(cells - client_of * kind(many), base_count),
-        "group": _narrow(groups, group_count),
+        "client": narrow(client_of, client_count),
+        "base": narrow(cells - client_of * kind(many), base_count),
+        "group": narrow(groups, group_count),
         "clients": client_count,
         "bases": base_count,
         "groups": group_count,
@@ -177,7 +140,7 @@ def _among(values: NDArray[Any], names: NDArray[Any] | None) -> tuple[int, NDArr
     return known.size, np.searchsorted(known, values)
 
 
-def _narrow(codes: NDArray[Any], count: int) -> NDArray[Any]:
+def narrow(codes: NDArray[Any], count: int) -> NDArray[Any]:
     """Codes below a count in as few bytes as hold them."""
     kind = next(kind for kind in (np.int8, np.int16, np.int32) if count <= np.iinfo(kind).max)
     return laid_down(lambda piece: codes[piece].astype(kind), codes.size, kind)
@@ -186,7 +149,7 @@ def _narrow(codes: NDArray[Any], count: int) -> NDArray[Any]:
 def _cells_of(key: NDArray[Any], below: int) -> tuple[NDArray[Any], Codes, Codes, Mask]:
     """The distinct values of `key` (n,), ascending; which each of (n,) is; the order of the keys, equal ones
     as they stand; and which of these are the first of their value."""
-    order = _order(key, below)
+    order = order_of(key, below)
     kept = key[order]
     begins = np.append(True, kept[1:] != kept[:-1])[: kept.size]
     values = kept[begins]
@@ -197,13 +160,13 @@ def _cells_of(key: NDArray[Any], below: int) -> tuple[NDArray[Any], Codes, Codes
     return values, code, order, begins
 
 
-def _order(key: NDArray[Any], below: int) -> Codes:
+def order_of(key: NDArray[Any], below: int) -> Codes:
     """The places of the keys (n,), all in [0, below), in ascending order, equal ones as they stand: 16 bits
     after the other, each in linear time."""
     order: Codes | None = None
     for shift in range(0, max(1, int(below - 1).bit_length()), 16):
         digit = ((key if order is None else key[order]) >> shift).astype(np.uint16)
         places = np.argsort(digit, kind="stable")
-        order = _narrow(places, np.iinfo(np.int32).max) if order is None else taken(order, places)
+        order = narrow(places, np.iinfo(np.int32).max) if order is None else taken(order, places)
     assert order is not None
     return order

@@ -18,7 +18,7 @@ from analysis.run_folder.parts import arrived, of_whom
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Floats, Mask, Traffic, traffic_of
 from analysis.statistics.cells import numbered
-from analysis.statistics.clusters import LEAST_SAMPLES
+from analysis.statistics.estimates import LEAST_SAMPLES
 from analysis.statistics.in_time import BLOCKS, LOOKS, alike, least_variance
 from analysis.statistics.pairing import Pairing, pair, what_differs
 from analysis.statistics.percentiles import Latencies, number_of, percentile

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.cells import Floats, numbered
+from analysis.statistics.cells import numbered
+from analysis.statistics.estimates import Floats, Spread
 
 Strata = NDArray[np.int64]
 
@@ -47,6 +48,11 @@ class Held:
         """Distinct ones."""
         return int(np.count_nonzero(self.by_client))
 
+    @property
+    def counted(self) -> dict[str, int]:
+        """As every estimate tells it."""
+        return {"n": self.requests, "samples": self.samples, "clients": self.clients}
+
     def between_clients(self, sums: Floats) -> tuple[float, float]:
         """`by_cluster` of what each client contributes, (clients,)."""
         return by_cluster(sums, self.client_stratum, self._client_shape)
@@ -62,6 +68,23 @@ class Held:
     @cached_property
     def _base_shape(self) -> Shape:
         return shape_of(self.by_base, self.base_stratum)
+
+
+def spread_of(held: Held, by_cell: float, by_client: Floats, by_base: Floats, of_groups: float) -> Spread:
+    """The variance of an estimate, from what its cells contribute less their group's mean: the sum of
+    squares, and the sums by client and by base sample.
+
+    By client plus by sample minus by cell, each the sum of squared sums (Cameron, Gelbach and Miller
+    2011, equation 2.9), at least that by cell; within groups, since how many clients a group has is no
+    chance, plus the chance of how many requests each group makes, `of_groups`. Clusters of unequal size are
+    made up for by their leverage (Bell and McCaffrey 2002) and count as fewer; degrees of freedom after
+    Satterthwaite (1946).
+    """
+    parts = [held.between_clients(by_client), held.between_samples(by_base)]
+    variance = max(sum(variance for variance, _ in parts) - by_cell, by_cell)
+    weighted = sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
+    freedom = max(1.0, variance**2 / weighted) if weighted > 0 else 1.0
+    return Spread(variance + of_groups, freedom)
 
 
 def by_cluster(sums: Floats, stratum: Strata, shape: Shape) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.cells import Floats
-from analysis.statistics.clusters import Clusters, Spread, clusters
+from analysis.statistics.clusters import Clusters, clusters
+from analysis.statistics.estimates import Floats, Spread
 from sim.errors import BadInput
 
 SAME = ("request_id", "arrived_at_s", "sample_id")
@@ -59,7 +59,7 @@ def pair(base: Traffic, other: Traffic, unpaired: bool) -> Pairing:
             f"the same {len(base.requests):,} requests{after}: same arrivals, same samples; differences are "
             "paired request by request"
         )
-        return Pairing("requests", sentence, base.clusters, other.clusters)
+        return Pairing("requests", sentence, base.cells, other.cells)
     if _thinks(base) and _thinks(other) and (shared := _shared_requests(base, other)):
         return _by_client_and_sample(base, other, shared)
     if not unpaired:
@@ -68,7 +68,7 @@ def pair(base: Traffic, other: Traffic, unpaired: bool) -> Pairing:
             "one seed, fleet, horizon and warm-up, or --unpaired to compare them as they are"
         )
     sentence = f"nothing ({differs}); the intervals of the differences hold the chance of both runs"
-    return Pairing("nothing", sentence, base.clusters, other.clusters)
+    return Pairing("nothing", sentence, base.cells, other.cells)
 
 
 def traffic_differs(base: Traffic, other: Traffic) -> str | None:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from analysis.statistics.clusters import LEVEL, student
-from analysis.statistics.pieces import pieces
+from analysis.statistics.estimates import LEVEL, student
+from analysis.statistics.pieces import AT_ONCE, pieces
+from analysis.statistics.ranked import MOST_OPEN, Ranked
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,14 +43,25 @@ class Latencies:
         return Latencies(self.arrived_at_s[mask], self.taken_s[mask], self.end_s, self.relaxations)
 
     @cached_property
-    def curve(self) -> Curve:
-        """What `curve_of` gives of these alone."""
+    def curve(self) -> Curve | Ranked:
+        """What `curve_of` gives of these alone; of many without putting all of them in order."""
+        open_s = self.still_open_s
+        if self.taken_s.size > AT_ONCE and open_s.size <= MOST_OPEN:
+            ranked = Ranked(self.taken_s, open_s)
+            if not ranked.has_negatives:
+                return ranked
         return curve_of([self])
 
     @property
     def waited_s(self) -> Floats:
         """How long each has taken so far at least, (n,)."""
         return np.where(np.isnan(self.taken_s), self.end_s - self.arrived_at_s, self.taken_s)
+
+    @property
+    def still_open_s(self) -> Floats:
+        """How long those that are still open have taken so far, (k,)."""
+        found: Floats = self.end_s - self.arrived_at_s[np.isnan(self.taken_s)]
+        return found
 
     def waits_at_most(self, limit_s: float) -> Mask:
         """Which of `waited_s` are within a limit, (n,)."""
@@ -119,7 +131,7 @@ def curve_of(runs: Sequence[Latencies]) -> Curve:
     if not is_open.any():
         reached = np.cumsum(ends) / max(1, taken.size)
         return Curve(instants, reached, np.inf if taken.size else np.nan)
-    censored = np.sort(np.concatenate([run.waited_s[np.isnan(run.taken_s)] for run in runs]))
+    censored = np.sort(np.concatenate([run.still_open_s for run in runs]))
     at_risk = taken.size - (np.cumsum(ends) - ends) - np.searchsorted(censored, instants, side="left")
     return Curve(instants, 1 - np.cumprod(1 - ends / at_risk), np.nan)
 

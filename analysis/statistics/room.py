@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import DTypeLike, NDArray
 
-from analysis.statistics.pieces import pieces
+from analysis.statistics.pieces import AT_ONCE, pieces
 
 LARGE = 2**22  # bytes
 SPARE = 40  # open files that are left to others, of those that a process may have
@@ -60,6 +60,16 @@ def laid_down(values: Callable[[slice], NDArray[Any]], count: int, kind: DTypeLi
     return found
 
 
+def joined(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    """One array behind the other, as numbers of double precision, with room for both."""
+    found = room(first.size + second.size, np.float64)
+    for piece in pieces(first.size):
+        found[piece] = first[piece]
+    found[first.size :] = second
+    let_go([found, first])
+    return found
+
+
 def let_go(arrays: Iterable[NDArray[Any]]) -> None:
     """What lies in files need not be in memory until somebody looks at it again."""
     for one in files_of(arrays):
@@ -72,6 +82,28 @@ def columns_of(frame: pd.DataFrame) -> list[NDArray[Any]]:
     return [
         array.codes if isinstance(array, pd.Categorical) else array.to_numpy(copy=False) for array in arrays
     ]
+
+
+def rows_of(columns: dict[str, Any], places: NDArray[Any]) -> dict[str, Any]:
+    """Some rows of columns, of names as `pd.Categorical`, by their places (k,), with room for them."""
+    found: dict[str, Any] = {}
+    for name, whole in columns.items():
+        codes = whole.codes if isinstance(whole, pd.Categorical) else whole
+        found[name] = taken(codes, places)
+        if codes is not whole:
+            found[name] = pd.Categorical.from_codes(found[name], dtype=whole.dtype, validate=False)
+        if places.size > AT_ONCE:
+            let_go([codes])
+    return found
+
+
+def thinned(frame: pd.DataFrame, nth: int) -> pd.DataFrame:
+    """Every nth row, from the first on; column by column, since files come into memory."""
+    found = {}
+    for name in frame:
+        found[name] = frame[name].iloc[::nth].copy()
+        let_go(columns_of(frame[[name]]))
+    return pd.DataFrame(found)
 
 
 def files_of(arrays: Iterable[NDArray[Any]]) -> list[mmap.mmap]:

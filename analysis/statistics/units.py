@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.clusters import LEVEL, student
+from analysis.statistics.estimates import LEVEL, student
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

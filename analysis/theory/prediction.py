@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from analysis.run_folder.traffic import Traffic
-from analysis.statistics.clusters import LEVEL, wilson
+from analysis.statistics.estimates import LEVEL, wilson
 from analysis.statistics.in_time import BLOCKS, Span, mean_in_time
 
 Floats = NDArray[np.float64]

@@ -100,8 +100,8 @@ def _told_in_order(values: list[Any] | tuple[Any, ...], arrays: _Kept) -> Any:
 
 
 def _meant(told: Any, arrays: Arrays) -> Any:
-    if isinstance(told, list):
-        return [_meant(item, arrays) for item in told]
+    if isinstance(told, list):  # mostly of plain values
+        return [_meant(item, arrays) if isinstance(item, dict | list) else item for item in told]
     if not isinstance(told, dict):
         return told
     ((kind, content),) = told.items()

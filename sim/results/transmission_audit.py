@@ -3,6 +3,7 @@ the bytes take. Asked by `sim.results.verify`; shares nothing with the handlers.
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,23 +18,23 @@ ROUNDING = 1e-9
 
 
 class Member(NamedTuple):
-    """A first send that left with others: the request_id of the first of them, and its own."""
+    """A first send that left with others: when; the request_id of the first of them, and its own."""
 
+    sent: float
     transmission: int
     request_id: int
     decided: float
-    sent: float
     reached: float
 
 
 class TransmissionAudit:
     """Recounts transmissions once all that may be in them have ended; what it depends on is kept with
-    checkpoints. members: those not yet recounted."""
+    checkpoints. members: those not yet recounted, a heap: what waits for an old one costs nothing."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters, self._group = parameters, parameters.clients.group
         self._batches = np.array([batch is not None for batch in parameters.batches])
-        self.members: list[tuple[int, int, float, float, float]] = []
+        self.members: list[tuple[float, int, int, float, float]] = []
 
     def add(self, ended: Ended, open_since: float) -> None:
         """Takes the first sends of rows that ended. Raises RunFailed if one left alone that should not, or
@@ -46,17 +47,19 @@ class TransmissionAudit:
         if np.any(together != (sends["transmission"] >= 0)):
             raise RunFailed("run", "a send left alone whose device sends several together, or the reverse")
         columns = (
+            sends["sent"],
             sends["transmission"],
             *(rows[name][row] for name in ("request_id", "decided")),
-            *(sends[name] for name in ("sent", "reached")),
+            sends["reached"],
         )
-        self.members += zip(*(column[together].tolist() for column in columns), strict=True)
-        found = [Member(*one) for one in sorted(self.members)]
-        for name, members in groupby(found, key=lambda one: one.transmission):
-            known = [one for one in members if one.sent < open_since]
-            if known:
-                self._recount(name, known)
-        self.members = [(*one,) for one in found if one.sent >= open_since]
+        for one in zip(*(column[together].tolist() for column in columns), strict=True):
+            heappush(self.members, one)
+        due = []
+        while self.members and self.members[0][0] < open_since:
+            due.append(Member(*heappop(self.members)))
+        due.sort(key=lambda one: (one.transmission, one.request_id))
+        for name, members in groupby(due, key=lambda one: one.transmission):
+            self._recount(name, list(members))
 
     def _recount(self, name: int, members: list[Member]) -> None:
         g = self._group[name >> CLIENT_SHIFT]

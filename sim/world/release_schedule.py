@@ -19,7 +19,7 @@ from sim.world.outages.capacity import Capacity
 from sim.world.outages.links import Links
 from sim.world.population import Population
 from sim.world.reachable import Reachable, TransferTimes
-from sim.world.trained import Round, asked, of_all, of_each_model, rounds_of_models, usable_of
+from sim.world.trained import Round, asked, kinds_of, of_all, of_each_model, rounds_of_models, usable_of
 from sim.world.versions import Log, Versions
 
 Instants = NDArray[np.float64]
@@ -229,10 +229,11 @@ class _Fleet:
         for g, times in enumerate(self._copy_times):
             mine = np.flatnonzero(self._group == g)
             takes[mine] = times.of(mine, version, self._new[mine].sum(axis=1))
-        alike = (self._new == self._new[0]).all()
-        for models in self._new[:1].copy() if alike else np.unique(self._new, axis=0):
+        kind = kinds_of(self._new)
+        for one in np.unique(kind):
+            mine = kind == one
+            models = self._new[np.argmax(mine)].copy()
             if models.any():
-                mine = (self._new == models).all(axis=1)
                 self._leave(mine, self._reaching(models), ready, leaves, takes, until_s)
         sent = self._listens & (leaves < until_s)
         arrives = np.where(sent, leaves + takes, np.inf)

@@ -13,6 +13,7 @@ from sim.scenario import Scenario
 from sim.scenario.options import model_of, written
 from sim.world.outages.capacity import Capacity, most_replicas
 
+BITS = 32  # of a row that are told apart at once
 FATES = ("made", "unfinished", "lost", "skipped")  # of several servers' the first that one of them met
 
 
@@ -100,3 +101,14 @@ def _over_time(parts: Sequence[Capacity], of: np.ufunc | object) -> Capacity:
     at_s = np.unique(np.concatenate([one.at_s for one in parts]))
     usable = of(np.stack([one.usable_at(at_s) for one in parts]), axis=0)  # type: ignore[operator]
     return Capacity(at_s, usable, np.zeros_like(usable))
+
+
+def kinds_of(rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """A number for each of the rows (n, k), the same for equal ones and, in their order, rising; (n,)."""
+    kind = np.zeros(len(rows), dtype=np.int64)
+    for first in range(0, rows.shape[1], BITS):
+        if first:  # of what was told so far as few numbers as there are
+            kind = np.unique(kind, return_inverse=True)[1]
+        for column in rows.T[first : first + BITS]:
+            kind = 2 * kind + column
+    return kind

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from analysis.metrics.validity import LEAST_CLIENTS
-from analysis.statistics.clusters import LEAST_SAMPLES, clusters, wilson
+from analysis.statistics.clusters import clusters
+from analysis.statistics.estimates import LEAST_SAMPLES, wilson
 from analysis.statistics.leverage import by_cluster, shape_of
 
 Columns = tuple[np.ndarray, ...]

@@ -46,7 +46,7 @@ from analysis.metrics.by_client import accuracy_by_client
 from analysis.metrics.summary import summarise
 from analysis.run_folder.outages import own_links_down
 from analysis.run_folder.traffic import traffic_of
-from analysis.statistics.clusters import wilson
+from analysis.statistics.estimates import wilson
 from sim.results.columns import OUTCOMES
 
 Finished = tuple[Path, dict[str, Any]]

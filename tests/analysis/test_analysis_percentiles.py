@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from analysis.run_folder.latencies import latencies_of, level_of
-from analysis.statistics.clusters import Z
+from analysis.statistics import percentiles
+from analysis.statistics.estimates import Z
 from analysis.statistics.in_time import (
     Span,
     mean_in_time,
@@ -22,10 +23,12 @@ from analysis.statistics.percentiles import (
     Latencies,
     at_least,
     bounds_of_share,
+    curve_of,
     number_of,
     percentile,
     percentile_over_runs,
 )
+from analysis.statistics.ranked import Ranked
 from analysis.statistics.run_length import dispersion_of, mser5, relaxation_s
 from analysis.statistics.units import jackknife, mean_of_units
 from benchmarks.few_units import row
@@ -34,6 +37,34 @@ from benchmarks.few_units import row
 def run(taken_s: np.ndarray, arrived_at_s: np.ndarray | None = None, end_s: float = 600.0) -> Latencies:
     at_s = np.linspace(0, end_s, taken_s.size, endpoint=False) if arrived_at_s is None else arrived_at_s
     return Latencies(at_s, np.where(at_s + taken_s > end_s, np.nan, taken_s), end_s)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("open_share", [0.0, 0.01, 0.4])
+@pytest.mark.parametrize("lost_share", [0.0, 0.2])
+def test_ranks_of_many_are_those_of_their_curve(kind: Any, open_share: float, lost_share: float) -> None:
+    """With ties, answers that came at once, requests without one, and some that are open at the end."""
+    draw = np.random.default_rng(5)
+    taken_s = np.where(draw.random(3000) < 0.5, draw.integers(0, 40, 3000) / 10, draw.exponential(2.0, 3000))
+    taken_s[draw.random(3000) < lost_share] = np.inf
+    taken_s[draw.random(3000) < open_share] = np.nan
+    arrived_at_s = 600.0 - draw.choice([0.5, 1.0, 3.0, 200.0], 3000) - draw.integers(0, 3, 3000) * 0.1
+    one = Latencies(arrived_at_s, taken_s.astype(kind), 600.0)
+    ranked, curve = Ranked(one.taken_s, one.still_open_s), curve_of([one])
+    assert not ranked.has_negatives
+    for level in [*np.linspace(0.001, 1.0, 400), 0.5, 0.95, 0.99]:
+        np.testing.assert_equal(ranked.at(level), curve.at(level), f"at {level}")
+
+
+def test_many_are_ranked_unless_too_many_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(percentiles, "AT_ONCE", 10)
+    monkeypatch.setattr(percentiles, "MOST_OPEN", 2)
+    taken_s, at_s = np.arange(20.0), np.zeros(20)
+    few_open, many_open = (np.where(np.arange(20) < left, np.nan, taken_s) for left in (2, 3))
+    assert isinstance(Latencies(at_s, few_open, 600.0).curve, Ranked)
+    for other in (many_open, taken_s[:10], taken_s - 5.0):
+        assert isinstance(Latencies(at_s[: other.size], other, 600.0).curve, percentiles.Curve)
+    assert Latencies(at_s, taken_s, 600.0).curve.at(0.5) == 9.0
 
 
 def test_three_in_a_hundred_that_outlast_the_run_are_not_forgotten() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import analysis
 from analysis.metrics import by_client
@@ -16,14 +17,15 @@ from analysis.metrics.summary import summarise
 from analysis.run_folder import filled, per_request
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
-from analysis.statistics import cells, pieces, room
 from analysis.statistics import clusters as by_clusters
-from analysis.statistics.clusters import clusters
+from analysis.statistics import percentiles, pieces, room, scattered
+from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.in_time import Span, mean_in_time, share_in_time
 from analysis.statistics.leverage import shape_of
+from analysis.statistics.scattered import Scattered, estimated
 
 Finished = tuple[Path, dict[str, Any]]
-CUTTING = (by_client, by_clusters, cells, filled, per_request, pieces)
+CUTTING = (by_client, by_clusters, filled, per_request, percentiles, pieces, scattered)
 
 
 @pytest.fixture
@@ -85,7 +87,8 @@ def test_a_full_disk_leaves_columns_in_memory(monkeypatch: pytest.MonkeyPatch) -
 def peak_bytes_a_request(n: int) -> float:
     """What one share of n requests, of as many cells, takes while it is found."""
     draw = np.random.default_rng(0)
-    found = clusters(np.arange(n) % (n // 100), draw.integers(0, 2000, n))
+    client = np.arange(n) % (n // 100)
+    found = estimated(client, draw.integers(0, 2000, n), np.zeros(n, dtype=np.int8))
     hits, among = draw.random(n) < 0.3, draw.random(n) < 0.5
     found.share(hits, among)  # what is kept of the mask is there
     found._last.clear()
@@ -97,32 +100,83 @@ def peak_bytes_a_request(n: int) -> float:
 
 
 def test_a_share_of_many_requests_takes_few_bytes_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In blocks, what grows by requests is what half of them contribute; in one block it is everything."""
+    """By client and sample, what grows by requests is a mask; cell by cell it is everything."""
     whole = peak_bytes_a_request(100_000)
     for module in CUTTING:
         monkeypatch.setattr(module, "AT_ONCE", 4000)
-    in_blocks = peak_bytes_a_request(100_000)
-    assert in_blocks < 20
-    assert whole > 1.5 * in_blocks
+    assert peak_bytes_a_request(100_000) < 6
+    assert whole > 12
+
+
+Requests = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def drawn(seed: int, clients: int, bases: int, n: int) -> tuple[Requests, np.random.Generator]:
+    """Requests of so many clients in three groups about so many base samples, and what draws more."""
+    draw = np.random.default_rng(seed)
+    client = draw.integers(0, clients, n) * 3  # no client has the numbers between
+    return (client, draw.integers(0, bases, n), client // 3 % 3), draw
 
 
 @pytest.mark.usefixtures("small")
-def test_a_mean_over_blocks_of_cells_is_that_over_all() -> None:
-    draw = np.random.default_rng(1)
-    client, base, values = draw.integers(0, 300, 5000), draw.integers(0, 80, 5000), draw.normal(size=5000)
-    group, among = client % 3, draw.random(5000) < 0.6
-    found = clusters(client, base, group)
-    assert len(found.blocks) > 3
-    told = found.mean(values, among)
-    variance = found.client_variance(np.where(among, values, 0.0), among)
-    with pytest.MonkeyPatch.context() as patch:
-        for module in CUTTING:
-            patch.setattr(module, "AT_ONCE", 10**6)
-        once = clusters(client, base, group)
-        close(told, once.mean(values, among))
-        assert variance == pytest.approx(once.client_variance(np.where(among, values, 0.0), among))
-        influence = once.sums(np.where(among, values - values[among].mean(), 0.0)) / among.sum()
-        assert variance == pytest.approx(once.variance_between_clients(influence, once.sums(among)))
+@pytest.mark.parametrize(("clients", "bases"), [(300, 80), (3000, 400), (4, 5)])
+def test_estimates_by_client_and_sample_are_those_cell_by_cell(clients: int, bases: int) -> None:
+    """Of cells that few share, or nearly all."""
+    asked, draw = drawn(1, clients, bases, 5000)
+    n = asked[0].size
+    among, hits, values = draw.random(n) < 0.6, draw.random(n) < 0.3, draw.normal(size=n)
+    many, cells = estimated(*asked), clusters(*asked)
+    assert isinstance(many, Scattered)
+    close(many.share(hits, among), cells.share(hits, among))
+    close(many.mean(values, among), cells.mean(values, among))
+    close(many.mean(np.where(among, values, np.nan), among), cells.mean(values, among))
+    np.testing.assert_allclose(many.squares_by_client(among), cells.squares_by_client(among))
+    nobody = np.zeros(n, dtype=bool)
+    assert many.share(hits, nobody) == cells.share(hits, nobody)
+    rows = np.flatnonzero(draw.random(n) < 0.5)
+    part, whole = many.only(rows), cells.only(rows)
+    assert isinstance(part, Scattered)
+    close(part.mean(values[rows], among[rows]), whole.mean(values[rows], among[rows]))
+    few = many.only(rows[:700])
+    assert isinstance(few, Clusters)
+    close(
+        few.mean(values[rows[:700]], among[rows[:700]]),
+        cells.only(rows[:700]).mean(values[rows[:700]], among[rows[:700]]),
+    )
+
+
+@pytest.mark.usefixtures("small")
+def test_variance_between_clients_is_told_by_client_and_sample() -> None:
+    """Of shares, of means, of ratios of fractions, and where parts stand beside what is counted."""
+    asked, draw = drawn(2, 300, 80, 5000)
+    n = asked[0].size
+    among, hits, weights = draw.random(n) < 0.6, draw.random(n) < 0.3, draw.random(n) + 0.5
+    values = draw.normal(size=n) + asked[0] % 7  # clients differ
+    many, cells = estimated(*asked), clusters(*asked)
+    for parts, wholes in (
+        (hits & among, among),
+        (hits, among),
+        (np.where(among, values, 0.0), among),
+        (np.where(among, values, 0.0), np.where(among, weights, 0.0)),
+        (values, np.where(among, weights, 0.0)),
+        (values, np.zeros(n)),
+    ):
+        expected = cells.client_variance(parts, wholes)
+        assert many.client_variance(parts, wholes) == pytest.approx(expected, rel=1e-9)
+    influence = cells.sums(np.where(among, values - values[among].mean(), 0.0)) / among.sum()
+    told = many.client_variance(np.where(among, values, 0.0), among)
+    assert told == pytest.approx(cells.variance_between_clients(influence, cells.sums(among)))
+    assert told > 0
+
+
+@pytest.mark.usefixtures("small")
+def test_many_requests_are_compared_cell_by_cell(finished: Finished) -> None:
+    traffic = traffic_of(load_run(finished[0]))
+    assert isinstance(traffic.clusters, Scattered)
+    close(
+        traffic.cells.share(traffic.correct, traffic.held_out),
+        traffic.clusters.share(traffic.correct, traffic.held_out),
+    )
 
 
 def test_kinds_of_clusters_stand_for_their_members() -> None:

@@ -31,6 +31,7 @@ from sim.messages import Learned, TrainingRound
 from sim.results.events import events
 from sim.scenario import Scenario
 from sim.world.release_schedule import training_spans
+from sim.world.trained import kinds_of
 from sim.world.world import World
 
 SEND = {"score": "l2h", "price": {"kind": "always_remote"}}
@@ -380,3 +381,11 @@ def test_a_model_never_answers_by_a_version_that_its_rounds_have_not_made(world)
         for model in one.deferred.model
     )
     assert len(taught) <= len(scenario.server_models) * len(requests)
+
+
+@pytest.mark.parametrize("models", [1, 3, 40, 70])
+def test_kinds_of_rows_are_numbered_in_their_order(models: int) -> None:
+    rows = np.random.default_rng(models).random((200, models)) < 0.02
+    named, kind = np.unique(rows, axis=0, return_inverse=True)
+    assert len(named) > 1
+    np.testing.assert_array_equal(np.unique(kinds_of(rows), return_inverse=True)[1], kind)
