@@ -44,6 +44,7 @@ FILES = (
     "price_stories",
     "room",
     "learning",
+    "sessions",
 )
 
 

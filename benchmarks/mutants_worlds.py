@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from strategies import several
 from strategies import worlds as random_worlds
+from strategies_sessions import session_worlds
 from worlds import differences, frame, made_up, reference
 
 from benchmarks.soak_played import Broken, in_order, played, require_alive, require_same
@@ -59,12 +60,16 @@ class Case:
 
 
 def cases(worlds: int) -> list[Case]:
-    """Of so many random worlds of the suite of either sort those that come each to a line that few before it
+    """Of so many random worlds of the suite of each sort those that come each to a line that few before it
     came to; the smallest first. Raises Broken where a sound run is found wrong."""
     found: list[Case] = []
     come_to = Counter[Line]()
-    for scenario, arrivals, _ in (*drawn(several(), worlds), *drawn(random_worlds(), worlds)):
-        learned = made_up(scenario)
+    plain = *drawn(several(), worlds), *drawn(random_worlds(), worlds)
+    every = [(scenario, made_up(scenario), arrivals) for scenario, arrivals, _ in plain]
+    every += [
+        (scenario, learned, arrivals) for scenario, learned, arrivals, _ in drawn(session_worlds(), worlds)
+    ]
+    for scenario, learned, arrivals in every:
         case = Case(scenario, arrivals, learned, None, [], frozenset())
         sound = case.played("simpy")
         if not sound or len(sound[0]) < 5:
