@@ -46,6 +46,7 @@ STAGE_OF: dict[str, Stage] = {  # of a run, by the method whose process was lost
     "learn": "learn",
     "labels": "decide",
     "confidence": "decide",
+    "last_layer": "decide",
     "answer": "decide",
     "score": "decide",
     "own_scores": "decide",

@@ -230,8 +230,7 @@ class _Fleet:
             mine = np.flatnonzero(self._group == g)
             takes[mine] = times.of(mine, version, self._new[mine].sum(axis=1))
         kind = kinds_of(self._new)
-        for one in np.unique(kind):
-            mine = kind == one
+        for mine in (kind == one for one in np.unique(kind)):
             models = self._new[np.argmax(mine)].copy()
             if models.any():
                 self._leave(mine, self._reaching(models), ready, leaves, takes, until_s)
