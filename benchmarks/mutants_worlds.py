@@ -19,7 +19,7 @@ from strategies_sessions import session_worlds
 from worlds import differences, frame, made_up, reference
 
 from benchmarks.soak_played import Broken, in_order, played, require_alive, require_same
-from sim.engine.arrays import context, requests_ahead
+from sim.engine.arrays import context, requests_ahead, sessions
 from sim.engine.handlers import MODULES
 from sim.messages import Learned
 from sim.scenario import Scenario
@@ -56,6 +56,7 @@ class Case:
             patch.setattr(context, "ROOM", 1)
             patch.setattr(requests_ahead, "FEWEST", 4)
             patch.setattr(requests_ahead, "MOST", 4)
+            patch.setattr(sessions, "FEWEST", 1)
             return played(self.scenario, self.learned, path, EvenWindows(WINDOW_S), 1, self.arrivals)
 
 

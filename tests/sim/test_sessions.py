@@ -253,3 +253,12 @@ def test_retries_of_a_block_are_the_same_block():
     assert story.blocks["attempts"].tolist()[0] == 2
     assert story.block("first_item")[0] == 0
     assert story.item("final_at_s") == [0.25 + 0.5 + 0.5 + 1.375] * 3
+
+
+def test_a_session_of_one_item_is_a_block_of_it():
+    """Drafted in an eighth, a quarter each way and five eighths at the server: the answer comes at 1.25, and
+    after a second's thought, or what is drawn of one, the next item is a block of its own."""
+    story = Story("+-+", working(1), until_s=4.0)
+    assert story.block("first_item")[:2] == [0, 1]
+    assert story.block("drafts")[:2] == [1, 1]
+    assert story.item("final_at_s")[0] == 1.25
