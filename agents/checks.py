@@ -123,11 +123,14 @@ def _check_replies(plan: Plan) -> None:
     width = width_of(server.family, plan.data.image_shape, plan.data.classes, server.image_size)
     needed = NUMBER_BYTES * width
     for group in users:
-        if group.link.reply_bytes != needed:
-            raise BadInput(
-                f"fleet.{group.group}.link.reply_bytes: {group.link.reply_bytes}: must be {needed}: the "
-                f"features of {path}.family {server.family} are {width} numbers of {NUMBER_BYTES} bytes"
-            )
+        links = {"link": group.link}
+        links |= {f"options.{n}.link": one.link for n, one in enumerate(group.options or ()) if one.link}
+        for name, link in links.items():
+            if link.reply_bytes != needed:
+                raise BadInput(
+                    f"fleet.{group.group}.{name}.reply_bytes: {link.reply_bytes}: must be {needed}: the "
+                    f"features of {path}.family {server.family} are {width} numbers of {NUMBER_BYTES} bytes"
+                )
 
 
 def _check_named_samples(plan: Plan) -> None:

@@ -25,6 +25,7 @@ from sim.errors import BadInput, RunFailed
 from sim.messages import Merge
 from sim.results.packing import pack, unpack
 from sim.scenario import Scenario
+from sim.scenario.schema.fleet import Option
 from sim.streams import stream
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
@@ -256,6 +257,16 @@ def test_bytes_that_do_not_hold_the_features_are_refused():
         BadInput, match=r"fleet\.sensors\.link\.reply_bytes: 0: must be 256: the features of "
     ):
         validate(personal(reply_bytes=0))
+
+
+def test_bytes_of_an_options_own_link_must_hold_them_too():
+    own = {"option": "own", "server": "server", "link": {"latency": 0.01, "bandwidth_bps": 1e5}}
+    asked = personal()
+    fleet = tuple(
+        group.model_copy(update={"options": (Option.model_validate(own),)}) for group in asked.fleet
+    )
+    with pytest.raises(BadInput, match=r"fleet\.sensors\.options\.0\.link\.reply_bytes: 0: must be 256"):
+        validate(asked.model_copy(update={"fleet": fleet}))
 
 
 def test_a_server_that_is_brought_sends_no_features():

@@ -34,7 +34,7 @@ def test_where_all_do_what_the_scenario_says_no_bit_is_another(opened) -> None: 
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_who_does_fewer_steps_stops_after_them(steps, opened) -> None:  # noqa: F811
-    """As if the scenario said so, to the last bit, whatever others do meanwhile."""
+    """In a first round as if the scenario said so, to the last bit, whatever others do meanwhile."""
     fleet, learned = opened(unequal(unequal={"normalised": False}))
     fleet.train_rejectors(timed(learned))
     few, _ = opened(together(steps=steps))
