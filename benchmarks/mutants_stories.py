@@ -45,6 +45,7 @@ FILES = (
     "room",
     "learning",
     "sessions",
+    "heads_in_time",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from worlds import (
     WrittenArrivals,
     differences,
@@ -16,6 +17,7 @@ from worlds import (
     scenario_of,
 )
 
+from sim.engine.arrays import sessions
 from sim.engine.choice import EnginePath
 from sim.engine.run import Run
 from sim.messages import Learned
@@ -262,3 +264,20 @@ def test_a_session_of_one_item_is_a_block_of_it():
     assert story.block("first_item")[:2] == [0, 1]
     assert story.block("drafts")[:2] == [1, 1]
     assert story.item("final_at_s")[0] == 1.25
+
+
+@pytest.mark.parametrize("path", ["simpy", "compiled"])
+@pytest.mark.parametrize("draft", [0, 1, 2, 3])
+def test_items_are_drawn_again_as_they_are_used_up(path, draft, monkeypatch):
+    """Eight blocks of them at a time, or 256: some five hundred in one window."""
+    scenario = scenario_of(
+        horizon_s=40.0,
+        fleet=(working(100, draft, device={"inference_s": 0.01}, link={"latency": 0.01}),),
+        server={"service": {"kind": "affine", "base_s": 0.01, "per_item_s": 0.001}},
+    )
+    learned = made_up(scenario)
+    many = played(scenario, learned, path)
+    monkeypatch.setattr(sessions, "FEWEST", 1)
+    for mine, other in zip(many, played(scenario, learned, path), strict=True):
+        assert len(mine) > 100
+        assert mine.equals(other)
