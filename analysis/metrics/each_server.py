@@ -29,8 +29,9 @@ class OneServer:
 
     waiting, busy, usable: means per second; sends: first sends that went to it; is_quiet: whether no outage
     of anything touches the second; all (seconds,). asked: as the scenario has it. work: what its service
-    times are multiplied by on average; items: how many a request has on average. measured_s: replica time of a request as it was, 0 without any.
-    replicas: their mean. growth: the trend of what waits at the end; None where nothing shows it.
+    times are multiplied by on average; items: how many a request has on average. measured_s: replica time
+    of a request as it was, 0 without any. replicas: their mean. growth: the trend of what waits at the end;
+    None where nothing shows it.
     """
 
     name: str
@@ -58,7 +59,8 @@ class OneServer:
         law = service_law(self.asked)
         if law is None:
             return self.measured_s
-        return float(law.mean_s(self.largest * self.items)) / self.largest * self.work * intake_share(self.asked)
+        full_s = float(law.mean_s(self.largest * self.items)) / self.largest
+        return full_s * self.work * intake_share(self.asked)
 
     @property
     def largest(self) -> int:

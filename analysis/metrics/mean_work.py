@@ -1,4 +1,4 @@
-"""How much longer than the server says the requests of a run take it, on average, and how many items they have.
+"""How much longer than the server says the requests of a run take it, on average, and their items.
 Below every number of load: what samples, models, options, groups and traces multiply service times by."""
 
 from __future__ import annotations
