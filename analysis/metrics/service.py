@@ -116,8 +116,8 @@ def load(traffic: Traffic) -> dict[str, Any]:
 
 def seconds_per_request(server: dict[str, Any], items: float = 1.0) -> float | None:
     """Mean replica time per request of so many items with full batches, base_s/B + per_item_s·items, of a
-    pipeline that of a stage; None for a file of unknown mean, or a law that somebody brought, and where models
-    come in as well."""
+    pipeline that of a stage; None for a file of unknown mean, or a law that somebody brought, and where
+    models come in as well."""
     if swaps(server):
         return None
     service, batch, share = server["service"], float(server["max_batch"]), intake_share(server)
