@@ -65,7 +65,7 @@ def test_the_law_predicts_items_and_speed(of_sessions: Finished) -> None:
     assert all(one["agrees"] for one in values.values())
     assert values["items a block", "asking"]["predicted"] == 1.0
     speed = values["items a second", "drafting"]
-    # Three drafts of .02, .1 there and back, four payloads of .008, a reply of .01; .03 and four times .01 of service.
+    # Three drafts of .02, .1 there and back, four payloads of .008, a reply of .01; service .03 and 4 · .01.
     alone_hz = values["items a block", "drafting"]["predicted"] / (0.06 + 0.2 + 0.032 + 0.01 + 0.07)
     assert speed["predicted"] == pytest.approx(alone_hz, rel=0.01)
 
