@@ -52,7 +52,7 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
     found, capacity = [], list(map(served_hz, scenario.stations))
     for place, group in enumerate(scenario.fleet):
         for way in ways_of(scenario, group):
-            waits_s = way.work / capacity[way.server] * most_load / (1.0 - most_load)
+            waits_s = way.full_work / capacity[way.server] * most_load / (1.0 - most_load)
             if group.deadline_s is None or way.answer_s + waits_s <= group.deadline_s:
                 found.append((place, way))
     if not found:
@@ -62,7 +62,7 @@ def plan_of(scenario: Scenario, prices: Prices, most_load: float) -> Plan:
     bits = np.array([way.bits for _, way in found])
     links = [one for one in scenario.network if one.bandwidth_bps is not None]
     at_servers = [
-        hz * np.array([way.work / served if way.server == place else 0.0 for _, way in found])
+        hz * np.array([way.full_work / served if way.server == place else 0.0 for _, way in found])
         for place, served in enumerate(capacity)
     ]
     on_links = [hz * bits * np.array([one.link in way.over for _, way in found]) for one in links]

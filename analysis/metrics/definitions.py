@@ -174,9 +174,9 @@ DEFINITIONS = {
         "First sends per second, over the seconds that no outage touches (1/s)."
     ),
     "load.offered": (
-        "That rate x (base_s / max_batch + per_item_s) / replicas: 1 is all that full batches can serve; of "
-        "an autoscaled server the mean replicas over the same seconds; where models come in (load_s) x what "
-        "a request took of a replica (ratio)."
+        "That rate x (base_s / max_batch + per_item_s x items of a request) / replicas: 1 is all that full "
+        "batches serve; of an autoscaled server the mean replicas over the same seconds; where models come "
+        "in (load_s) x what a request took of a replica (ratio)."
     ),
     "load.utilisation": (
         "Mean busy over mean usable replicas after the warm-up, counting as usable those that only end their "

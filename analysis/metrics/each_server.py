@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.metrics.growth import Growth, growth_of
-from analysis.metrics.mean_work import mean_work
+from analysis.metrics.mean_work import mean_items, mean_work
 from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.servers import intake_share, swaps
@@ -29,8 +29,9 @@ class OneServer:
 
     waiting, busy, usable: means per second; sends: first sends that went to it; is_quiet: whether no outage
     of anything touches the second; all (seconds,). asked: as the scenario has it. work: what its service
-    times are multiplied by on average. measured_s: replica time of a request as it was, 0 without any.
-    replicas: their mean. growth: the trend of what waits at the end; None where nothing shows it.
+    times are multiplied by on average; items: how many a request has on average. measured_s: replica time
+    of a request as it was, 0 without any. replicas: their mean. growth: the trend of what waits at the end;
+    None where nothing shows it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class OneServer:
     sends: Floats
     is_quiet: NDArray[np.bool_]
     work: float
+    items: float
     measured_s: float
     replicas: float
     growth: Growth | None
@@ -57,7 +59,8 @@ class OneServer:
         law = service_law(self.asked)
         if law is None:
             return self.measured_s
-        return float(law.of_full_batches_s(self.largest)) * self.work * intake_share(self.asked)
+        full_s = float(law.mean_s(self.largest * self.items)) / self.largest
+        return full_s * self.work * intake_share(self.asked)
 
     @property
     def largest(self) -> int:
@@ -80,7 +83,7 @@ class OneServer:
         batch_s = (
             per_request_s * self.largest
             if law is None
-            else law.mean_s(self.largest) * self.work * intake_share(self.asked)
+            else law.mean_s(self.largest * self.items) * self.work * intake_share(self.asked)
         )
         stretch = max(1, self.sends.size // STRETCHES)
         counts = self.sends[: self.sends.size // stretch * stretch].reshape(-1, stretch).sum(axis=1)
@@ -145,6 +148,7 @@ def each_server(traffic: Traffic) -> list[OneServer]:
             came = np.searchsorted(at_s, traffic.arrived_at_s[mine], "right") - 1
             sends = np.bincount(came[came >= 0], minlength=at_s.size).astype(float)
             work = mean_work(traffic, mine)
+        items = mean_items(run, traffic.requests[mine])
         served = took_s[mine & (took_s > 0)]
         waiting, busy, usable = (
             seconds[column].to_numpy(dtype=float)
@@ -154,7 +158,9 @@ def each_server(traffic: Traffic) -> list[OneServer]:
         replicas = mean_of_steps(replica_steps(run, name), run.warm_up_s, run.horizon_s) or 0.0
         growth = growth_of(waiting, is_quiet, run.observed_s)
         found.append(
-            OneServer(name, asked, waiting, busy, usable, sends, is_quiet, work, measured_s, replicas, growth)
+            OneServer(
+                name, asked, waiting, busy, usable, sends, is_quiet, work, items, measured_s, replicas, growth
+            )
         )
     return found
 

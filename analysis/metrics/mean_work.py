@@ -1,11 +1,14 @@
-"""How much longer than the server says the requests of a run take it, on average.
+"""How much longer than the server says the requests of a run take it, on average, and their items.
 Below every number of load: what samples, models, options, groups and traces multiply service times by."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from analysis.run_folder.own_work import has_own_work, work_of_models
+from analysis.run_folder.payloads import items_sent
+from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Mask, Traffic
 
 
@@ -39,3 +42,11 @@ def mean_work(traffic: Traffic, among: Mask) -> float:
     if of_model and run.has_options:
         found *= requests["model"].map(of_model).to_numpy(dtype=float)[among]
     return float(found.mean())
+
+
+def mean_items(run: Run, requests: pd.DataFrame) -> float:
+    """How many items a server answers of each of some requests, on average: 1 of whatever is no block."""
+    if not run.has_sessions or requests.empty:
+        return 1.0
+    group = requests["group"].map({name: place for place, name in enumerate(run.groups)}).to_numpy(dtype=int)
+    return float(items_sent(run, {"first_item": requests["first_item"].to_numpy()}, group).mean())

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.metrics.each_server import each_server
-from analysis.metrics.mean_work import mean_work
+from analysis.metrics.mean_work import mean_items, mean_work
 from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
 from analysis.run_folder.kept import kept
@@ -95,14 +95,14 @@ def load(traffic: Traffic) -> dict[str, Any]:
     weight = seconds_covered(traffic)
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
-    per_request_s = seconds_per_request(traffic.run.server)
+    sent = traffic.column("attempts") > 0
+    per_request_s = seconds_per_request(traffic.run.server, mean_items(traffic.run, traffic.requests[sent]))
     usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
     offered = None
     if first_hz is not None and per_request_s is not None:
         replicas = float(traffic.run.server["replicas"])
         if traffic.run.server["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
-        sent = traffic.column("attempts") > 0
         offered = ratio(first_hz * per_request_s * mean_work(traffic, sent), replicas)
     elif len(traffic.run.servers) == 1 and swaps(traffic.run.server) and len(traffic.requests):
         offered = each_server(traffic)[0].load
@@ -114,14 +114,15 @@ def load(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def seconds_per_request(server: dict[str, Any]) -> float | None:
-    """Mean replica time per request with full batches, base_s/B + per_item_s, of a pipeline that of a stage;
-    None for a file of unknown mean, or a law that somebody brought, and where models come in as well."""
+def seconds_per_request(server: dict[str, Any], items: float = 1.0) -> float | None:
+    """Mean replica time per request of so many items with full batches, base_s/B + per_item_s·items, of a
+    pipeline that of a stage; None for a file of unknown mean, or a law that somebody brought, and where
+    models come in as well."""
     if swaps(server):
         return None
     service, batch, share = server["service"], float(server["max_batch"]), intake_share(server)
     if service["kind"] == "affine":
-        return (float(service["base_s"]) / batch + float(service["per_item_s"])) * share
+        return (float(service["base_s"]) / batch + float(service["per_item_s"]) * items) * share
     time = service.get("time", {})
     mean_s = time.get("mean_s") if isinstance(time, dict) else time
     return None if mean_s is None else float(mean_s) / batch * share

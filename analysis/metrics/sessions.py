@@ -56,7 +56,10 @@ DEFINITIONS = {
     "sessions.*.items_hz": "The same per client and second (1/s).",
     "sessions.*.items_per_answer": "Items for each block that a server answered in time (count).",
     "sessions.*.calls_per_item": "Attempts of all blocks, retries included, for each item (count).",
-    "sessions.*.server_s_per_item": "Replica time of these attempts for each item (s).",
+    "sessions.*.server_s_per_item": (
+        "Replica time of these attempts for each item; requests of a batch share its time by their number, "
+        "however many items each has (s)."
+    ),
     "sessions.*.drafts_per_item": "How often its client's model answered an item, mean (count).",
     "sessions.*.rolled_back_share": (
         "Share of these drafts that were taken back: those in whose place the server's answer stands, and "

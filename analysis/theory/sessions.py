@@ -13,7 +13,7 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, Simulated, around, mean_of
 from analysis.theory.service_laws import service_of
-from analysis.theory.streams import mean_s
+from analysis.theory.streams import mean_s, reply_s
 
 LEAST_BLOCKS = 100
 
@@ -84,7 +84,8 @@ def _block_s(run: Run, name: str, group: dict[str, Any]) -> float | None:
         return None
     payload_s = 8 * float(link["payload_bytes"]) / float(link["bandwidth_bps"] or np.inf)
     drafts_s = (size - 1) * float(group["device"]["inference_s"])
-    return drafts_s + 2 * mean_s(link["latency"]) + size * payload_s + service.mean_s(size)
+    there_and_back_s = 2 * mean_s(link["latency"]) + size * payload_s + reply_s(link)
+    return drafts_s + there_and_back_s + service.mean_s(size)
 
 
 def _rate_of(items: np.ndarray[Any, Any], lasts_s: np.ndarray[Any, Any]) -> Simulated:

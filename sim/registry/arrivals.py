@@ -194,13 +194,14 @@ class ClosedLoop(ArrivalProcess):
 
     def mean_rate_hz(self, scenario: Scenario, place: int) -> float:
         """Counted as if the server answered at once, so clients ask at most this often; blocks of a session
-        as if each came to one item, over the way that they take."""
+        as if each came to one item, over the way that they take, or where they are kept to all its drafts."""
         n, group = self.at_once, scenario.fleet[place]
+        drafts, way_s = n, 0.0
         if group.session is not None:
-            n, rule = group.session.items, group.session
-            block_s = rule.draft * group.device.inference_s + 2 * mean_s(group.link.latency)
-            return n / (mean_s(self.think) + n * block_s)
-        return n / (mean_s(self.think) + n * group.device.inference_s)
+            is_sent = group.policy.price.kind != "always_local"
+            n, drafts = group.session.most_blocks(is_sent)
+            way_s = 2 * mean_s(group.link.latency) if is_sent else 0.0
+        return n / (mean_s(self.think) + drafts * group.device.inference_s + n * way_s)
 
     def busiest_rate_hz(self, scenario: Scenario, place: int) -> float:
         try:

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis import load_run
+from analysis.metrics.each_server import each_server
+from analysis.run_folder.traffic import traffic_of
 from analysis.theory import LAWS
 from analysis.theory.sessions import items_per_block
 
@@ -63,8 +65,8 @@ def test_the_law_predicts_items_and_speed(of_sessions: Finished) -> None:
     assert all(one["agrees"] for one in values.values())
     assert values["items a block", "asking"]["predicted"] == 1.0
     speed = values["items a second", "drafting"]
-    # Three drafts of .02, .1 there and back, four payloads of .008, .03 and four times .01 of service.
-    alone_hz = values["items a block", "drafting"]["predicted"] / (0.06 + 0.2 + 0.032 + 0.07)
+    # Three drafts of .02, .1 there and back, four payloads of .008, a reply of .01; service .03 and 4 · .01.
+    alone_hz = values["items a block", "drafting"]["predicted"] / (0.06 + 0.2 + 0.032 + 0.01 + 0.07)
     assert speed["predicted"] == pytest.approx(alone_hz, rel=0.01)
 
 
@@ -93,3 +95,18 @@ def test_other_laws_are_silent_where_requests_are_blocks(of_sessions: Finished) 
 def test_the_report_tells_what_a_block_brings(of_sessions: Finished) -> None:
     path, _ = of_sessions
     assert "items a block" in (path / "report.html").read_text()
+
+
+def test_the_offered_load_counts_the_items_of_blocks(of_sessions: Finished) -> None:
+    """Each of six replicas takes .03 s a block and .01 s an item; of 290 s the links are up for 260, in which
+    all that is sent is served."""
+    path, summary = of_sessions
+    load, run = summary["load"], load_run(path)
+    sent = run.requests[(run.requests["arrived_at_s"] >= 10) & (run.requests["attempts"] > 0)]
+    items = np.where(sent["group"] == "asking", 1, np.minimum(4, 40 - sent["first_item"] % 40)).mean()
+    assert items > 1.5
+    rate_hz = load["first_sends_outside_outages_hz"]
+    assert load["offered"] == pytest.approx(rate_hz * (0.03 + 0.01 * items) / 6)
+    assert load["offered"] == pytest.approx(load["utilisation"] * 290 / 260, rel=0.01)
+    (server,) = each_server(traffic_of(run))
+    assert server.load == pytest.approx(load["offered"])

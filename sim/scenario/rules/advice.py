@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from math import inf
 
 from sim.registry.budgets import TokenBucket
+from sim.registry.outage_targets import LinksTarget
 from sim.registry.shapes import FlashCrowd
+from sim.scenario.asking import inference_s
 from sim.scenario.rules.estimates import estimate, fastest_answer_s, most_sent
 from sim.scenario.rules.rates import mean_rate_hz
 from sim.scenario.rules.servers import stations
@@ -21,6 +23,7 @@ def advice(scenario: Scenario) -> Iterator[Finding]:
     yield from _studies_count_classes_alike(scenario)
     if scenario.horizon_s > 0:
         yield from _answers_can_come_in_time(scenario)
+        yield from _sessions_do_not_ask_all_the_time(scenario)
         yield from _batches_of_devices_fill_in_time(scenario)
         yield from _crowds_come_before_the_horizon(scenario)
         yield from _servers_can_keep_up(scenario)
@@ -61,7 +64,7 @@ def _studies_count_classes_alike(scenario: Scenario) -> Iterator[Finding]:
 def _answers_can_come_in_time(scenario: Scenario) -> Iterator[Finding]:
     """A group whose timer ends before an answer can be there has a slip of units somewhere."""
     for index, group in enumerate(scenario.fleet):
-        deadline_s = inf if group.deadline_s is None else group.deadline_s - group.device.inference_s
+        deadline_s = inf if group.deadline_s is None else group.deadline_s - inference_s(group)
         waits_s = min(deadline_s, inf if group.timeout_s is None else group.timeout_s)
         takes_s = fastest_answer_s(scenario, group)
         if most_sent(group) > 0 and takes_s > waits_s:
@@ -71,6 +74,23 @@ def _answers_can_come_in_time(scenario: Scenario) -> Iterator[Finding]:
                 f"a client waits {waits_s:.3g} s after the decision: few or none will be in time"
             )
             yield Finding(("fleet", index, key), sentence)
+
+
+def _sessions_do_not_ask_all_the_time(scenario: Scenario) -> Iterator[Finding]:
+    """Who is cut off at once, and asks again far sooner than an answer takes, makes more requests than are
+    expected."""
+    links = [one.outage.target for one in scenario.all_outages if isinstance(one.outage.target, LinksTarget)]
+    for index, group in enumerate(scenario.fleet):
+        is_cut = any(group.group in one.groups for one in links) or group.breaker or group.budget
+        if group.session is None or most_sent(group) == 0 or not is_cut:
+            continue
+        again_s, takes_s = group.session.again_s, inference_s(group) + fastest_answer_s(scenario, group)
+        if 2 * again_s < takes_s:
+            sentence = (
+                f"{again_s:g} is small: who is cut off and may draft no more asks {takes_s / again_s:.3g} "
+                "times as often as who is answered, so there will be more requests than expected"
+            )
+            yield Finding(("fleet", index, "session", "again_s"), sentence)
 
 
 def _batches_of_devices_fill_in_time(scenario: Scenario) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from sim.scenario.asking import ways_of
+from sim.scenario.asking import block_work, inference_s, ways_of
 from sim.scenario.rules.memory import memory_bytes
 from sim.scenario.rules.rates import busiest_rate_hz, mean_rate_hz
 from sim.scenario.rules.tables import mean_work
@@ -28,8 +28,9 @@ class Estimate(NamedTuple):
     """requests: expected ones. offered, busiest: the load of full batches on average and in the busiest
     minute, were every request sent that the policy may send, each once, and shared by all servers; of as many
     replicas as autoscaling may give where it is_scaled, and without what brings models in where one swaps.
-    is_closed: closed loops are counted as if they were answered at once. bytes: in memory at the peak.
-    written: on the disk, in so many files. wall_s: without the training of models."""
+    is_closed: closed loops are counted as if they were answered at once; those of sessions count their way.
+    bytes: in memory at the peak. written: on the disk, in so many files. wall_s: without the training of
+    models."""
 
     requests: float
     offered: float
@@ -68,7 +69,7 @@ def estimate(scenario: Scenario) -> Estimate:
         requests * REQUEST_S + REPORT_S,
         any(server.autoscaling is not None for server in scenario.stations),
         any(server.load_s is not None for server in scenario.stations),
-        not all(group.arrivals.process.is_open for group in fleet),
+        any(not one.arrivals.process.is_open and one.session is None for one in fleet),
     )
 
 
@@ -117,9 +118,8 @@ def _longer(scenario: Scenario, place: int, share: float) -> float:
 
 
 def _block_work(scenario: Scenario, group: Group) -> float:
-    """How many times as long as one item a block of a session takes its server, at most; 1 for any other."""
-    items = group.session.draft + 1 if group.session else 1
-    return max(one.service.scale_s(items) / one.service.scale_s(1) for one in scenario.stations)
+    """How many times as long as plain requests full batches of a group's blocks take any server, at most."""
+    return max(block_work(one, group) for one in scenario.stations)
 
 
 def served_hz(server: Station) -> float:
@@ -131,4 +131,4 @@ def served_hz(server: Station) -> float:
 
 def fastest_answer_s(scenario: Scenario, group: Group) -> float:
     """From a decision to its answer, with nobody else there, on average, by the fastest option."""
-    return min(way.answer_s for way in ways_of(scenario, group)) - group.device.inference_s
+    return min(way.answer_s for way in ways_of(scenario, group)) - inference_s(group)

@@ -24,6 +24,19 @@ class Session(Part):
     """How long a client that is cut off, and may draft no more, waits before it asks again."""
 
     @property
+    def most_items(self) -> int:
+        """Items that a server answers of a block at most."""
+        return min(self.draft + 1, self.items)
+
+    def most_blocks(self, is_sent: bool) -> tuple[int, int]:
+        """The blocks of a session at most, and the drafts of all of them: each comes to one item where it is
+        sent and a client is never cut off, and else to all that it drafts."""
+        if not is_sent:
+            return -(-self.items // max(1, self.draft)), self.items
+        last = min(self.draft, self.items)  # blocks that the session's end leaves less to draft
+        return self.items, last * (last + 1) // 2 + (self.items - last) * self.draft
+
+    @property
     def most_drafts(self) -> int:
         """Drafts that may wait for the server."""
         return self.draft if self.backlog is None else self.backlog

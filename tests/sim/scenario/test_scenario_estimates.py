@@ -9,6 +9,7 @@ import pytest
 from worlds import group_of, scenario_of
 
 from sim.scenario import Scenario
+from sim.scenario.asking import ways_of
 from sim.scenario.rules.advice import advice
 from sim.scenario.rules.estimates import estimate, in_words
 from sim.scenario.rules.memory import memory
@@ -76,6 +77,25 @@ def test_a_closed_loop_says_that_its_load_is_one_of_answers_at_once():
     assert "at most 3, were closed loops answered at once; " in found
 
 
+def reading(**changes: Any) -> dict[str, object]:
+    """Ten clients with sessions of six items and two drafts: a draft takes .1 s, each way 1 s."""
+    of = {"arrivals": {"process": {"kind": "closed_loop", "think": 3.0}}, "session": {"items": 6, "draft": 2}}
+    of |= {"device": {"inference_s": 0.1}, "link": {"latency": 1.0}, "policy": ALWAYS, "clients": 10}
+    return group_of(**of | changes)
+
+
+def test_sessions_are_expected_to_make_as_many_blocks_as_they_may():
+    """Six blocks of an item, with 2 + 2 + 2 + 2 + 2 + 1 drafts: 3 + 1.1 + 6 · 2 s; kept ones, three of two
+    drafts: 3 + .6 s. Batches of four take .2 + 12 · .05 s of blocks."""
+    server = {"replicas": 2, "max_batch": 4, "service": {"kind": "affine", "base_s": 0.2, "per_item_s": 0.05}}
+    found = estimate(scenario_of(horizon_s=161.0, fleet=(reading(),), server=server))
+    assert (found.requests, found.offered) == pytest.approx((600, 600 / 161 * 0.2 / 2))
+    assert "closed loops" not in in_words(found)
+    local = reading(policy={"score": "random", "price": {"kind": "always_local"}})
+    kept = estimate(scenario_of(horizon_s=36.0, fleet=(local,), server=server))
+    assert (kept.requests, kept.offered) == pytest.approx((300, 0.0))
+
+
 def of(key: str, scenario: Scenario) -> list[str]:
     return [finding.sentence for finding in advice(scenario) if finding.path[-1] == key]
 
@@ -121,3 +141,35 @@ def test_a_target_that_is_never_exceeded_is_told():
     for target, count in ((1.0, 1), (0.9, 0)):
         server = QUICK | {"autoscaling": scaling | {"target_utilisation": target}}
         assert len(of("target_utilisation", scenario_of(server=server))) == count
+
+
+LINK = {"latency": 0.2, "bandwidth_bps": 800.0, "payload_bytes": 10, "reply_bytes": 20}
+
+
+@pytest.mark.parametrize(("more", "count"), [({}, 0), ({"session": None}, 0), ({"link": LINK}, 1)])
+def test_an_answer_in_time_is_one_with_its_reply_and_all_its_items(more, count):
+    """Of a block: .2 s for two drafts, .4 s there and back, .3 and .2 s of bytes, .1 + 3 · .05 s of service:
+    1.35 s."""
+    parts = {"link": {"latency": 0.2}, "deadline_s": 1.34} | more
+    server = {"service": {"kind": "affine", "base_s": 0.1, "per_item_s": 0.05}}
+    scenario = scenario_of(fleet=(reading(**parts),), server=server)
+    assert len(of("deadline_s", scenario)) == count
+    (way,) = ways_of(scenario, scenario.fleet[0])
+    assert way.answer_s == pytest.approx({(): 0.85, ("session",): 0.65, ("link",): 1.35}[tuple(more)])
+    late = reading(**parts | {"deadline_s": 1.36})
+    assert of("deadline_s", scenario_of(fleet=(late,), server=server)) == []
+
+
+@pytest.mark.parametrize(
+    ("again_s", "is_cut", "count"), [(0.001, True, 1), (0.001, False, 0), (1.2, True, 0)]
+)
+def test_who_is_cut_off_and_asks_all_the_time_is_told(again_s, is_cut, count):
+    """An answer takes 2.21 s."""
+    cut = {
+        "when": {"kind": "intervals", "at": ((5.0, 9.0),)},
+        "target": {"kind": "links", "groups": ("devices",)},
+    }
+    group = reading(session={"items": 6, "draft": 2, "again_s": again_s})
+    told = of("again_s", scenario_of(fleet=(group,), server=QUICK | {"outages": (cut,) * is_cut}))
+    assert len(told) == count
+    assert all("asks 2.21e+03 times as often as who is answered" in one for one in told)
