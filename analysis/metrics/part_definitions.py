@@ -129,7 +129,10 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
     ),
     "federation.own": "Such rounds in which nothing is merged, as the scenario has it (rounds).",
     "federation.unfinished": "Such rounds that the horizon cut short (rounds).",
-    "federation.uploaded_share": "Share of the clients that took part whose upload came in time (share).",
+    "federation.uploaded_share": (
+        "Of rounds that were merged or lost: share of the clients that took part and did not drop out whose "
+        "upload came in time; none where nobody did (share)."
+    ),
     "federation.received_share": (
         "Share of the clients that took part in merged rounds who got the result before their next (share)."
     ),

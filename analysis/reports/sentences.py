@@ -98,11 +98,13 @@ def _together(summary: Summary) -> list[str]:
     if not rounds["merged"] and summary.get("heads"):
         return []
     what = next((name for name in ("prototypes", "heads") if summary.get(name)), "rejector")
-    lost = f", lost to outages: {rounds['lost']}" if rounds["lost"] else ""
+    lost = f", without a merge: {rounds['lost']}" if rounds["lost"] else ""
+    came = "Nobody uploaded"
+    if rounds["uploaded_share"] is not None:
+        came = f"{percent(rounds['uploaded_share'])} of the uploads came in time"
     return [
         f"Clients learned together. Rounds merged: {rounds['merged']}{lost}. "
-        f"{percent(rounds['uploaded_share'])} of the uploads came in time, "
-        f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
+        f"{came}, {data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
         f"lay {number(behind['copy_mean'])} versions behind the merged {what} on average, at most "
         f"{number(behind['copy_max'])}.",
         *_neighbours(rounds),
