@@ -17,6 +17,7 @@ from analysis.theory.streams import mean_s
 
 NORMAL = 1.96
 
+
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Versions that are merged, bytes of a round, and by how much copies of the merged lie behind."""
     run, scenario = traffic.run, traffic.run.scenario
@@ -142,7 +143,8 @@ LAW = Law(
     "clients to be absent or drop out; behind = versions·(latency + "
     "8·bytes/bandwidth)/horizon; with one uplink Σ ⌈clients of a set/size⌉ uploads a round",
     "uploads that fit into the wait twice over, no outage of links, no autoscaling; where some are absent or "
-    "drop out, clients that stay and are equally fast; the second for one group in which nobody does, the third for clients that stay and are equally fast",
+    "drop out, clients that stay and are equally fast; the second for one group in which nobody does, the "
+    "third for clients that stay and are equally fast",
     "follows from the timetable of rounds; rounds without anybody are binomial",
     "where outages are as short as an upload, which may then be sent again in time or not",
     predict,

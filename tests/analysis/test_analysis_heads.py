@@ -52,7 +52,15 @@ def test_sentences_tell_both_phases(of_heads: Finished) -> None:
     assert "versions behind the merged heads" in said
     assert "Clients answered" in said
     assert "once each learned alone" in said
-    assert "in 1 rounds each alone" in said or "in 1 round each alone" in said
+    assert "in 1 round each alone" in said
+
+
+def test_sentences_tell_heads_that_were_never_merged(of_heads: Finished) -> None:
+    lost = {"merged": 0, "lost": 2, "uploaded_share": 0.0}
+    said = " ".join(sentences(of_heads[1] | {"federation": of_heads[1]["federation"] | lost}))
+    assert "Rounds merged: 0, without a merge: 2." in said
+    alone = " ".join(sentences(of_heads[1] | {"federation": of_heads[1]["federation"] | lost | {"lost": 0}}))
+    assert "learned together" not in alone
 
 
 def test_the_laws_of_rounds_and_of_work_speak(of_heads: Finished) -> None:

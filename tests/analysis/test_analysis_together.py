@@ -73,6 +73,16 @@ def test_sentences_tell_what_neighbours_do(of_neighbours: Finished) -> None:
     assert "Of what they were told clients handed over" in told
 
 
+def test_sentences_tell_what_is_handed_over_where_nothing_is_merged(of_neighbours: Finished) -> None:
+    rounds = of_neighbours[1]["federation"] | {"own": 3, "merged": 0, "lost": 0}
+    told = " ".join(sentences(of_neighbours[1] | {"federation": rounds}))
+    assert (
+        "In 3 rounds rejectors learned from their clients' answers and what neighbours handed over." in told
+    )
+    assert "each alone" not in told
+    assert "Of what they were told clients handed over" in told
+
+
 def test_events_tell_rounds_of_neighbours(of_neighbours: Finished) -> None:
     events = load_run(of_neighbours[0]).events
     told = [
