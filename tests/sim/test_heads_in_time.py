@@ -79,6 +79,13 @@ def test_from_then_on_they_are_personal():
     assert "dropped" not in rows
 
 
+@pytest.mark.parametrize("never", [{"merge": "none"}, {"heads": {"personalise_at_s": 5.0}}])
+def test_heads_that_were_never_shared_do_not_become_personal(never: dict[str, Any]):
+    world = World(scenario_of(**never))
+    assert {one.fate for one in world.federated.rounds} == {"own"}
+    assert "heads_personal" not in events(world, [[(0.0, 9)]], world.schedule)["kind"]
+
+
 @pytest.mark.parametrize("path", CLOCKS, ids=["simpy", "compiled"])
 def test_who_answers_is_the_head_of_the_instant_at_which_features_come_back(path: EnginePath):
     """Asked at 7.9, back at 10.9: no head yet. Asked at 8, back at 11, the instant of the first: by it."""

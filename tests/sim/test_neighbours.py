@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from test_federation import held, run_of, scenario_of, told
 from tried import tried
 
+from sim.results.events import events
 from sim.scenario import Scenario
 from sim.scenario.rules.checks import findings
 from sim.world.neighbours import clusters_of
@@ -133,6 +134,23 @@ def test_clients_that_move_are_neighbours_of_those_of_their_cell(tmp_path):
     rounds = World(near(group={"moves": moves})).federated.rounds
     assert [one.heads.tolist() for one in rounds[:2]] == [[0, 1], [0, 1]]
     assert [one.clusters.tolist() for one in rounds[:2]] == [[0, 1, 0], [0, 1, 1]]
+
+
+def left_out(scenario: Scenario) -> list[tuple[float, float]]:
+    """When which clusters are told to have uploaded nothing."""
+    world = World(scenario)
+    rows = events(world, [[(0.0, 1)]], world.schedule)
+    told_of = zip(rows["kind"], rows["at_s"], rows["value"], strict=True)
+    return [(at_s, first) for kind, at_s, first in told_of if kind == "cluster_left_out"]
+
+
+def test_clusters_are_left_out_that_came_too_late_and_none_that_dropped_out():
+    """Of three whose uploads meet a server that is down each, or the two clusters of two and one."""
+    down = ((10.5, 13.5),)
+    assert left_out(near(down=down, neighbours={"size": 2})) == [(14.0, 0.0), (14.0, 2.0)]
+    assert left_out(near(down=down, neighbours={"size": 1})) == [(14.0, 0.0), (14.0, 1.0), (14.0, 2.0)]
+    assert left_out(near(down=down, dropout=1.0)) == []
+    assert left_out(near(down=down, neighbours={"one_uplink": False})) == []
 
 
 # Laws.
