@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from played_runs import OF_HEADS, played
 
-from analysis.metrics.heads import jain
+from analysis.metrics.heads import jain, personal_from_s
 from analysis.reports.sentences import sentences
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
@@ -33,13 +33,29 @@ def test_numbers_are_those_of_the_rows(of_heads: Finished) -> None:
     seen = answered[answered["held_out"]]
     better = (seen["head_label"] == seen["label"]) * 1.0 - (seen["server_label"] == seen["label"])
     assert told["gain"]["value"] == pytest.approx(better.mean())
-    assert told["personal_gain"]["value"] == pytest.approx(better[seen["arrived_at_s"] >= 80.0].mean())
+    own_s = 90.0 + steps_s(path)  # personal from 80 s on, so the round of 90 s is the first
+    late = seen["arrived_at_s"] >= own_s
+    assert told["personal_gain"]["n"] == late.sum() > 0
+    assert told["personal_gain"]["value"] == pytest.approx(better[late].mean())
     right = (seen["head_label"] == seen["label"]).mean()
     assert summary["accuracy"]["held_out"]["by_answerer"]["server"]["value"] == pytest.approx(right)
     heads = pd.read_parquet(path / "heads.parquet")
     assert told["steps"] == heads["steps"].sum() == 3 * 6  # three rounds, a step for each of six clients
     assert told["labels"] == heads.groupby("client_id")["labels"].last().mean()
     assert told["work_jain"] == 1.0
+
+
+def steps_s(path: Path) -> float:
+    """What the steps of a round take."""
+    federation = load_run(path).scenario["federation"]
+    return float(federation["steps"] * federation["step_s"])
+
+
+def test_heads_are_personal_once_those_of_the_first_such_round_are_ready(of_heads: Finished) -> None:
+    run = load_run(of_heads[0])
+    assert personal_from_s(run) == 90.0 + steps_s(of_heads[0])
+    run.__dict__["federation"] = run.federation.assign(fate="merged")
+    assert personal_from_s(run) == np.inf
 
 
 @pytest.mark.parametrize(("steps", "index"), [([3, 3, 3], 1.0), ([1, 0], 0.5), ([2, 1], 0.9), ([0, 0], None)])

@@ -177,6 +177,8 @@ def test_tables_that_nobody_will_ask_are_forgotten():
         ({}, {"learns": "prototypes", "heads": {}}, "heads", "must be null"),
         ({}, {"merge": "none", "heads": {"personalise_at_s": 9.0}}, "personalise_at_s", "must be null"),
         ({}, {"heads": {"personalise_at_s": 45.0}}, "personalise_at_s", "must be less than horizon_s"),
+        ({}, {"heads": {"personalise_at_s": 40.0}}, None, ""),
+        ({}, {"heads": {"personalise_at_s": 40.5}}, "personalise_at_s", "must be at most 40, when the last"),
         ({}, {"merge": "none", "dropout": 0.1}, "dropout", "must be 0"),
         ({}, {"heads": {"personalise_at_s": 0.0}, "dropout": 0.1}, "dropout", "must be 0"),
         (

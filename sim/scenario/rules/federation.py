@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sim.periods import begin_of, periods_before
 from sim.registry.data_sets import DATA_SETS
 from sim.registry.families import REJECTOR_FAMILIES
 from sim.registry.online_prices import OnlineRule
@@ -14,6 +15,7 @@ from sim.registry.scores import SCORES
 from sim.scenario.rules.learning import MOST_ROUNDS, classes_of
 from sim.scenario.rules.options import has_several
 from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.federation import Federation
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
@@ -165,6 +167,13 @@ def heads_are_whole(scenario: Scenario) -> Iterator[Breach]:
         yield path, at_s, "nothing is merged with merge: none, so that heads are personal: must be null"
     elif 0 < scenario.horizon_s <= at_s:
         yield path, at_s, f"must be less than horizon_s, {scenario.horizon_s:.12g}, or null"
+    elif scenario.horizon_s > federation.every_s and at_s > (last_s := _last_due_s(scenario, federation)):
+        yield path, at_s, f"must be at most {last_s:.12g}, when the last round is due, or null"
+
+
+def _last_due_s(scenario: Scenario, federation: Federation) -> float:
+    """When the last round before the horizon is due."""
+    return float(begin_of(periods_before(scenario.horizon_s, federation.every_s) - 1, federation.every_s))
 
 
 def who_drops_out_would_upload(scenario: Scenario) -> Iterator[Breach]:
