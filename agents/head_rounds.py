@@ -36,8 +36,9 @@ class HeadRounds:
         fleet = plan.scenario.fleet
         self._first = np.cumsum([0, *(group.clients for group in fleet)]).tolist()
         self._places = [place for place, group in enumerate(fleet) if group.reply == "features"]
-        begin, clients = layer.numbers(), plan.scenario.clients
-        self._heads = np.repeat(begin[None], clients, axis=0)  # float32 (clients, classes, width + 1)
+        clients = plan.scenario.clients
+        self._begin = layer.numbers()
+        self._heads = np.repeat(self._begin[None], clients, axis=0)  # float32 (clients, classes, width + 1)
         self._told: list[list[int]] = [[] for _ in range(clients)]  # places of samples on the axis
         self._said: dict[int, NDArray[np.int16]] = {}
         self._say(np.arange(clients))
@@ -82,11 +83,11 @@ class HeadRounds:
 
     def restore(self, state: State) -> None:
         """Goes on where `state` was taken; nothing of it: where the run began."""
-        if not state:
-            return
-        self._heads[:] = state["heads"]
-        ends = np.cumsum(state["many"])[:-1]
-        self._told = [part.tolist() for part in np.split(state["samples"], ends)]
+        self._heads[:] = state["heads"] if state else self._begin
+        self._told = [[] for _ in self._heads]
+        if state:
+            ends = np.cumsum(state["many"])[:-1]
+            self._told = [part.tolist() for part in np.split(state["samples"], ends)]
         self._say(np.arange(len(self._heads)))
 
     def _stepped(self, number: int, clients: Clients) -> NDArray[np.float64]:

@@ -25,7 +25,6 @@ from agents.server.updates import after_round, update_of
 from sim.messages import Merge, TrainingRound, Update
 
 Item = TypeVar("Item")
-Shared = PrototypeRounds | HeadRounds
 
 
 class Rounds:

@@ -57,13 +57,16 @@ class Draws:
 
 
 def neighbours(draws: Draws, federation: dict[str, Any]) -> None:
-    """Has clients that are near each other share an uplink."""
+    """Has clients that are near each other share an uplink or hand samples over, where they can."""
+    shares, hands_over = federation["merge"] in {"average", "laplace"}, federation["learns"] == "rejectors"
+    if not (shares or hands_over):
+        return
     federation["neighbours"] = {
-        "size": draws.number(1, 5),
-        "one_uplink": federation["merge"] in {"average", "laplace"},
+        "size": draws.number(2, 5),
+        "one_uplink": shares,
         "link": {"latency": draws.one_of(0.0, 0.3), "bandwidth_bps": draws.one_of(None, 1e4)},
     }
-    if draws.chance(0.5) and federation["learns"] == "rejectors" and federation["neighbours"]["size"] > 1:
+    if hands_over and (not shares or draws.chance(0.5)):
         most = draws.one_of(None, 10)
         hands = {"share": draws.one_of(0.5, 1.0), "at_most": most, "sample_bytes": 300}
         federation["neighbours"]["hand_over"] = hands

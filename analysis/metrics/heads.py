@@ -17,7 +17,7 @@ def heads(traffic: Traffic) -> dict[str, Any]:
     """What heads answered and what that gained over the server's own answer, the bytes of features, and the
     work of learning; nothing where nobody has a head.
 
-    personal_gain: of requests that arrived once heads were personal, None where they never are.
+    personal_gain: of requests that arrived once personal heads were ready, None where they never are.
     """
     run = traffic.run
     if not run.has_heads:
@@ -69,9 +69,8 @@ def reply_bytes(run: Run) -> dict[str, int]:
 
 
 def personal_from_s(run: Run) -> float:
-    """From when on rounds merge nothing: 0 where none ever does, inf where all do."""
-    federation = run.scenario["federation"]
-    if federation["merge"] == "none":
-        return 0.0
-    at_s = (federation.get("heads") or {}).get("personalise_at_s")
-    return float("inf") if at_s is None else float(at_s)
+    """When the heads of the first round that merges nothing are ready; inf where there is no such round."""
+    federation, rounds = run.scenario["federation"], run.federation
+    due_s = rounds.loc[rounds["fate"] == "own", "due_at_s"]
+    takes_s = float(federation["steps"]) * float(federation["step_s"])
+    return float(due_s.min()) + takes_s if len(due_s) else float("inf")

@@ -129,7 +129,10 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
     ),
     "federation.own": "Such rounds in which nothing is merged, as the scenario has it (rounds).",
     "federation.unfinished": "Such rounds that the horizon cut short (rounds).",
-    "federation.uploaded_share": "Share of the clients that took part whose upload came in time (share).",
+    "federation.uploaded_share": (
+        "Of rounds that were merged or lost: share of the clients that took part and did not drop out whose "
+        "upload came in time; none where nobody did (share)."
+    ),
     "federation.received_share": (
         "Share of the clients that took part in merged rounds who got the result before their next (share)."
     ),
@@ -177,8 +180,8 @@ OF_ROUNDS = {  # of several models; and in which clients learn together
         "got right (difference of shares, signed)."
     ),
     "heads.personal_gain": (
-        "The same of requests that arrived once heads learned each alone; none where they never do "
-        "(difference of shares, signed)."
+        "The same of requests that arrived once heads of the first round in which each learned alone were "
+        "ready; none where there is no such round (difference of shares, signed)."
     ),
     "heads.bytes_down": "Features of the answers that were taken: 4 bytes a number (bytes).",
     "heads.labels": "Labels that a client had been told as it last took part in a round, mean (count).",

@@ -19,11 +19,12 @@ def federation(traffic: Traffic) -> dict[str, Any]:
         return {}
     fates = rows.groupby("round")["fate"].first()
     counts = {fate: int((fates == fate).sum()) for fate in ("merged", "lost", "own", "unfinished")}
-    tried = rows[rows["fate"] != "own"]
+    tried = rows[rows["fate"].isin(("merged", "lost"))]
+    would = tried["trained"].sum() - (tried["dropped"].sum() if "dropped" in rows else 0)
     merged = rows[rows["fate"] == "merged"]
     return {
         **counts,
-        "uploaded_share": ratio(float(tried["uploaded"].sum()), float(tried["trained"].sum())),
+        "uploaded_share": ratio(float(tried["uploaded"].sum()), float(would)),
         "received_share": ratio(float(merged["received"].sum()), float(merged["trained"].sum())),
         "bytes_up": int(rows["bytes_up"].sum()),
         "bytes_down": int(rows["bytes_down"].sum()),

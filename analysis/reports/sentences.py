@@ -94,19 +94,29 @@ def _together(summary: Summary) -> list[str]:
     if not rounds:
         return []
     if rounds["own"] and not summary.get("heads"):
-        return [f"In {rounds['own']} rounds rejectors learned from their clients' answers, each alone."]
-    if not rounds["merged"] and summary.get("heads"):
+        how = " and what neighbours handed over" if "handed_over" in rounds else ", each alone"
+        return [
+            f"In {_rounds(rounds['own'])} rejectors learned from their clients' answers{how}.",
+            *_neighbours(rounds),
+        ]
+    if not rounds["merged"] and not rounds["lost"] and summary.get("heads"):
         return []
     what = next((name for name in ("prototypes", "heads") if summary.get(name)), "rejector")
-    lost = f", lost to outages: {rounds['lost']}" if rounds["lost"] else ""
+    lost = f", without a merge: {rounds['lost']}" if rounds["lost"] else ""
+    came = "Nobody uploaded"
+    if rounds["uploaded_share"] is not None:
+        came = f"{percent(rounds['uploaded_share'])} of the uploads came in time"
     return [
         f"Clients learned together. Rounds merged: {rounds['merged']}{lost}. "
-        f"{percent(rounds['uploaded_share'])} of the uploads came in time, "
-        f"{data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. Clients "
-        f"lay {number(behind['copy_mean'])} versions behind the merged {what} on average, at most "
+        f"{came}, {data_size(rounds['bytes_up'])} in all, and {data_size(rounds['bytes_down'])} went back. "
+        f"Clients lay {number(behind['copy_mean'])} versions behind the merged {what} on average, at most "
         f"{number(behind['copy_max'])}.",
         *_neighbours(rounds),
     ]
+
+
+def _rounds(many: int) -> str:
+    return "1 round" if many == 1 else f"{many} rounds"
 
 
 def _neighbours(rounds: Summary) -> list[str]:
@@ -164,7 +174,7 @@ def _heads(summary: Summary) -> list[str]:
     if told["personal_gain"] is not None:
         text += f" ({_points(told['personal_gain'])} once each learned alone)"
     own = summary["federation"]["own"]
-    rounds = f", in {own} rounds each alone" if own else ""
+    rounds = f", in {_rounds(own)} each alone" if own else ""
     return [f"{text}. Heads learned from {number(told['labels'] or 0)} labels a client{rounds}."]
 
 

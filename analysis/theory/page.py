@@ -36,6 +36,7 @@ simulator is for.
 | `churn` | *Clients that come and go* |
 | `unfair` | *Shares of a server that is asked for too much* |
 | `split` | *What asking takes* |
+| `learning_together`, `neighbours` | *Learning together* |
 | `disconnected` | *What a block of drafts brings* |
 | `switchable` | *A server that switches models under overload* |
 

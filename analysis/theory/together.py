@@ -15,6 +15,8 @@ from analysis.run_folder.what_it_tells import MERGED
 from analysis.theory.prediction import Floats, Law, Prediction, Simulated
 from analysis.theory.streams import mean_s
 
+NORMAL = 1.96
+
 
 def predict(traffic: Traffic) -> list[Prediction] | None:
     """Versions that are merged, bytes of a round, and by how much copies of the merged lie behind."""
@@ -36,8 +38,12 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     merges_s = merges(traffic, federation, there_s)
     made = float(run.events["kind"].isin(MERGED).sum())
     what = f"{federation.get('learns', 'rejectors')} merged"
-    found = [Prediction(what, "server", "versions", float(merges_s.size), _exactly(made))]
     comes_back = not federation["absent"] and not federation.get("dropout")
+    found = []
+    if comes_back or not (federation.get("unequal") or any(group.get("presence") for group in groups)):
+        some, many = 1.0 - _nobody(groups, federation), float(merges_s.size)
+        slack = NORMAL * float(np.sqrt(many * some * (1.0 - some)))
+        found = [Prediction(what, "server", "versions", many * some, _exactly(made), margin=slack)]
     if "uplinks" in rows and merges_s.size and comes_back and _all_take_part(groups, federation):
         of_each = rows[rows["fate"] == "merged"].groupby("round")["uplinks"].sum().mean()
         clusters = float(sum(_clusters(group, federation) for group in groups))
@@ -109,6 +115,12 @@ def _all_take_part(groups: list[dict[str, Any]], federation: dict[str, Any]) -> 
     return not (federation["absent"] or federation.get("unequal") or moves)
 
 
+def _nobody(groups: list[dict[str, Any]], federation: dict[str, Any]) -> float:
+    """With which probability no client uploads in a round, all that learn being there."""
+    comes = (1.0 - float(federation["absent"])) * (1.0 - float(federation.get("dropout") or 0.0))
+    return float((1.0 - comes) ** sum(int(group["clients"]) for group in groups))
+
+
 def _clusters(group: dict[str, Any], federation: dict[str, Any]) -> int:
     """Of a group: of those that are merged with each other, so many at a time."""
     sets = group["model"]["variants"] if federation["among"] == "variant" else 1
@@ -127,11 +139,13 @@ def _exactly(value: float) -> Simulated:
 
 LAW = Law(
     "Learning together",
-    "a version for each k with the server up at k·every_s + wait_s; behind = versions·(latency + "
+    "(1 − q^K) versions for each k with the server up at k·every_s + wait_s, q being the chance of each of K "
+    "clients to be absent or drop out; behind = versions·(latency + "
     "8·bytes/bandwidth)/horizon; with one uplink Σ ⌈clients of a set/size⌉ uploads a round",
-    "uploads that fit into the wait twice over, no outage of links, no autoscaling; the second for one group "
-    "in which nobody is absent or drops out, the third for clients that stay and are equally fast",
-    "follows from the timetable of rounds",
+    "uploads that fit into the wait twice over, no outage of links, no autoscaling; where some are absent or "
+    "drop out, clients that stay and are equally fast; the second for one group in which nobody does, the "
+    "third for clients that stay and are equally fast",
+    "follows from the timetable of rounds; rounds without anybody are binomial",
     "where outages are as short as an upload, which may then be sent again in time or not",
     predict,
     knows=frozenset({"stages", "links", "heads"}),

@@ -90,21 +90,21 @@ def _of_merges(world: World) -> list[Event]:
     what = str(federation.learns) if federation is not None else ""
     found = [(one.merges_at_s, f"{what}_merged", what, float(one.merged)) for one in held if one.merged]
     lost = [one for one in held if one.fate == "lost"]
-    own = [one for one in held if one.fate == "own" and what == "heads" and one.number > 1]
-    found += [(one.due_at_s, "heads_personal", what, float(one.number)) for one in own[:1]]
+    own = [one for one in held if one.fate == "own"][:1] if what == "heads" else []
+    found += [(one.due_at_s, "heads_personal", what, float(one.number)) for one in own if one.number > 1]
     if world.scenario.federation is not None and world.scenario.federation.neighbours is not None:
-        found += _of_neighbours(held)
+        found += _of_neighbours(held, world.scenario.federation.has_one_uplink)
     return found + [(one.merges_at_s, "merge_lost", what, float(one.number)) for one in lost]
 
 
-def _of_neighbours(held: Sequence[FederationRound]) -> list[Event]:
+def _of_neighbours(held: Sequence[FederationRound], shares: bool) -> list[Event]:
     """Rounds of clients that have neighbours: due, or skipped where nobody takes part; where they share an
-    uplink, which clusters uploaded nothing in time, by their first client."""
+    uplink, which clusters of those that did not drop out uploaded nothing in time, by their first client."""
     found: list[Event] = []
     for one in held:
         found.append((one.due_at_s, "round_due" if len(one.trains) else "round_skipped", NEAR, one.number))
-        if one.fate in {"merged", "lost"} and (len(one.gives) or len(one.heads)):
-            silent = np.setdiff1d(one.near, one.clusters)
+        if one.fate in {"merged", "lost"} and shares:
+            silent = np.setdiff1d(one.near[~np.isin(one.trains, one.dropped)], one.clusters)
             found += [(one.merges_at_s, "cluster_left_out", NEAR, float(first)) for first in silent.tolist()]
     return found
 

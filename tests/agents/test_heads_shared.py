@@ -243,6 +243,24 @@ def test_a_broken_client_carries_an_average_away_and_no_median(cache: Path):
     assert moved["median"] == 0.0
 
 
+def test_restored_to_nothing_heads_are_as_the_run_began(cache: Path):
+    with open_fleet(personal(), workers=0, cache=cache) as fleet:
+        fleet.build()
+        fleet.learn()
+        fleet.decide()
+        rounds = HeadRounds(fleet._plan, fleet._backend.ask_server("last_layer"))
+    began = rounds.state()["heads"].copy()
+    said = rounds._said[0].copy()
+    rounds._heads[3] = -rounds._heads[3]
+    rounds._told[3] = [0, 1]
+    rounds._say(np.array([3]))
+    assert (rounds._said[0] != said).any()
+    rounds.restore({})
+    assert (rounds.state()["heads"] == began).all()
+    assert not rounds.state()["many"].any()
+    assert (rounds._said[0] == said).all()
+
+
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
 def test_a_head_that_is_no_number_any_more_is_named(cache: Path):
     """Merges with uploads of a million times the size, round after round, end in infinity."""

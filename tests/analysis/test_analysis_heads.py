@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from played_runs import OF_HEADS, played
 
-from analysis.metrics.heads import jain
+from analysis.metrics.heads import jain, personal_from_s
 from analysis.reports.sentences import sentences
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
@@ -33,13 +33,29 @@ def test_numbers_are_those_of_the_rows(of_heads: Finished) -> None:
     seen = answered[answered["held_out"]]
     better = (seen["head_label"] == seen["label"]) * 1.0 - (seen["server_label"] == seen["label"])
     assert told["gain"]["value"] == pytest.approx(better.mean())
-    assert told["personal_gain"]["value"] == pytest.approx(better[seen["arrived_at_s"] >= 80.0].mean())
+    own_s = 90.0 + steps_s(path)  # personal from 80 s on, so the round of 90 s is the first
+    late = seen["arrived_at_s"] >= own_s
+    assert told["personal_gain"]["n"] == late.sum() > 0
+    assert told["personal_gain"]["value"] == pytest.approx(better[late].mean())
     right = (seen["head_label"] == seen["label"]).mean()
     assert summary["accuracy"]["held_out"]["by_answerer"]["server"]["value"] == pytest.approx(right)
     heads = pd.read_parquet(path / "heads.parquet")
     assert told["steps"] == heads["steps"].sum() == 3 * 6  # three rounds, a step for each of six clients
     assert told["labels"] == heads.groupby("client_id")["labels"].last().mean()
     assert told["work_jain"] == 1.0
+
+
+def steps_s(path: Path) -> float:
+    """What the steps of a round take."""
+    federation = load_run(path).scenario["federation"]
+    return float(federation["steps"] * federation["step_s"])
+
+
+def test_heads_are_personal_once_those_of_the_first_such_round_are_ready(of_heads: Finished) -> None:
+    run = load_run(of_heads[0])
+    assert personal_from_s(run) == 90.0 + steps_s(of_heads[0])
+    run.__dict__["federation"] = run.federation.assign(fate="merged")
+    assert personal_from_s(run) == np.inf
 
 
 @pytest.mark.parametrize(("steps", "index"), [([3, 3, 3], 1.0), ([1, 0], 0.5), ([2, 1], 0.9), ([0, 0], None)])
@@ -52,7 +68,15 @@ def test_sentences_tell_both_phases(of_heads: Finished) -> None:
     assert "versions behind the merged heads" in said
     assert "Clients answered" in said
     assert "once each learned alone" in said
-    assert "in 1 rounds each alone" in said or "in 1 round each alone" in said
+    assert "in 1 round each alone" in said
+
+
+def test_sentences_tell_heads_that_were_never_merged(of_heads: Finished) -> None:
+    lost = {"merged": 0, "lost": 2, "uploaded_share": 0.0}
+    said = " ".join(sentences(of_heads[1] | {"federation": of_heads[1]["federation"] | lost}))
+    assert "Rounds merged: 0, without a merge: 2." in said
+    alone = " ".join(sentences(of_heads[1] | {"federation": of_heads[1]["federation"] | lost | {"lost": 0}}))
+    assert "learned together" not in alone
 
 
 def test_the_laws_of_rounds_and_of_work_speak(of_heads: Finished) -> None:
@@ -60,7 +84,10 @@ def test_the_laws_of_rounds_and_of_work_speak(of_heads: Finished) -> None:
     absent, so all work alike. Made-up clients step without labels, too, so here they are given some."""
     run = load_run(of_heads[0])
     found = {one.quantity: one for one in together.predict(traffic_of(run)) or []}
-    assert found["heads merged"].predicted == found["heads merged"].simulated.value == 1
+    merged = found["heads merged"]
+    assert merged.predicted == pytest.approx(1 - 0.3**6)
+    assert merged.simulated.value == 1
+    assert merged.agrees
     assert not predict(traffic_of(run)), "some had no labels"
     run.__dict__["heads"] = run.heads.assign(labels=1, steps=10)
     told = {one.quantity: one for one in predict(traffic_of(run)) or []}

@@ -50,7 +50,7 @@ def test_figure_and_sentence_are_there(of_learners: Finished) -> None:
     path, summary = of_learners
     assert (path / "figures/together.svg").is_file()
     told = " ".join(sentences(summary))
-    assert "Rounds merged: 2, lost to outages: 1." in told
+    assert "Rounds merged: 2, without a merge: 1." in told
 
 
 def test_neighbours_are_told_with_what_they_uploaded_and_handed_over(of_neighbours: Finished) -> None:
@@ -70,6 +70,16 @@ def test_neighbours_are_told_with_what_they_uploaded_and_handed_over(of_neighbou
 def test_sentences_tell_what_neighbours_do(of_neighbours: Finished) -> None:
     told = " ".join(sentences(of_neighbours[1]))
     assert "Neighbours shared uplinks: 6 uploads, and 45.0 kB between devices." in told
+    assert "Of what they were told clients handed over" in told
+
+
+def test_sentences_tell_what_is_handed_over_where_nothing_is_merged(of_neighbours: Finished) -> None:
+    rounds = of_neighbours[1]["federation"] | {"own": 3, "merged": 0, "lost": 0}
+    told = " ".join(sentences(of_neighbours[1] | {"federation": rounds}))
+    assert (
+        "In 3 rounds rejectors learned from their clients' answers and what neighbours handed over." in told
+    )
+    assert "each alone" not in told
     assert "Of what they were told clients handed over" in told
 
 
@@ -97,3 +107,20 @@ def test_the_law_knows_how_many_upload(of_neighbours: Finished, tmp_path: Path) 
     uploads = both[0]["uploads of a merged round"]
     assert uploads.predicted == uploads.simulated.value == 2
     assert "uploads of a merged round" not in both[1]
+
+
+def test_where_all_drop_out_rounds_are_without_a_merge_and_no_upload_is_missed(tmp_path: Path) -> None:
+    """Nobody uploads, no outage loses a round, and the law knows it; half of six is seldom nobody."""
+    changes = ("federation.dropout=1", "server.outages=[]")
+    path, summary = played("learning_together", tmp_path / "run", changes, shared_numbers=(9,))
+    rounds = summary["federation"]
+    assert (rounds["merged"], rounds["lost"], rounds["uploaded_share"]) == (0, 3, None)
+    told = " ".join(sentences(summary))
+    assert "Rounds merged: 0, without a merge: 3. Nobody uploaded, 0 B in all" in told
+    run = load_run(path)
+    (merged,) = predict(traffic_of(run)) or []
+    assert merged.predicted == merged.simulated.value == merged.margin == 0
+    run.scenario["federation"]["dropout"] = 0.5
+    (merged,) = predict(traffic_of(run)) or []
+    assert merged.predicted == pytest.approx(3 * (1 - 0.5**6))
+    assert not merged.agrees

@@ -195,14 +195,14 @@ def test_how_samples_come_in_turns_changes_nothing_of_what_is_kept(labels, most,
 @pytest.mark.parametrize(
     ("federation", "path", "what"),
     [
-        ({"neighbours": {"size": 1, "hand_over": {"sample_bytes": 1}}}, "hand_over", "has nobody"),
+        ({"neighbours": {"size": 1, "hand_over": {"sample_bytes": 1}}}, "size", "must be at least 2"),
         (
             {"neighbours": {"size": 2, "hand_over": {"sample_bytes": 1, "at_most": 9}}},
             "at_most",
             "must be at least 10, or some class has no representative",
         ),
         ({"holds": 3}, "holds", "must be at least 10"),
-        ({"holds": 30, "learns": "prototypes"}, "holds", "prototypes learn from no samples of others"),
+        ({"holds": 30, "learns": "prototypes"}, "holds", "prototypes are made of all that a client"),
     ],
 )
 def test_what_makes_no_sense_is_refused(federation, path, what):

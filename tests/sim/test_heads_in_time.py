@@ -79,6 +79,13 @@ def test_from_then_on_they_are_personal():
     assert "dropped" not in rows
 
 
+@pytest.mark.parametrize("never", [{"merge": "none"}, {"heads": {"personalise_at_s": 5.0}}])
+def test_heads_that_were_never_shared_do_not_become_personal(never: dict[str, Any]):
+    world = World(scenario_of(**never))
+    assert {one.fate for one in world.federated.rounds} == {"own"}
+    assert "heads_personal" not in events(world, [[(0.0, 9)]], world.schedule)["kind"]
+
+
 @pytest.mark.parametrize("path", CLOCKS, ids=["simpy", "compiled"])
 def test_who_answers_is_the_head_of_the_instant_at_which_features_come_back(path: EnginePath):
     """Asked at 7.9, back at 10.9: no head yet. Asked at 8, back at 11, the instant of the first: by it."""
@@ -170,6 +177,8 @@ def test_tables_that_nobody_will_ask_are_forgotten():
         ({}, {"learns": "prototypes", "heads": {}}, "heads", "must be null"),
         ({}, {"merge": "none", "heads": {"personalise_at_s": 9.0}}, "personalise_at_s", "must be null"),
         ({}, {"heads": {"personalise_at_s": 45.0}}, "personalise_at_s", "must be less than horizon_s"),
+        ({}, {"heads": {"personalise_at_s": 40.0}}, None, ""),
+        ({}, {"heads": {"personalise_at_s": 40.5}}, "personalise_at_s", "must be at most 40, when the last"),
         ({}, {"merge": "none", "dropout": 0.1}, "dropout", "must be 0"),
         ({}, {"heads": {"personalise_at_s": 0.0}, "dropout": 0.1}, "dropout", "must be 0"),
         (
@@ -178,6 +187,14 @@ def test_tables_that_nobody_will_ask_are_forgotten():
             "broken",
             "personal in every round",
         ),
+        (
+            {},
+            {"heads": {"personalise_at_s": 0.0}, "neighbours": {"size": 2}},
+            "one_uplink",
+            "heads are personal in every round",
+        ),
+        ({}, {"unequal": {"step": 0.1}}, "unequal", "heads take as many steps on every device"),
+        ({}, {"holds": 30}, "holds", "heads are made of all that a client was told"),
         ({"policy": {"score": "confidence", "price": {"kind": "always_local"}}}, {}, "reply", "never ask"),
         ({"policy": {"score": "confidence", "price": {"kind": "hi_lcb"}}}, {}, "kind", "not the head"),
     ],

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from test_federation import held, run_of, scenario_of, told
 from tried import tried
 
+from sim.results.events import events
 from sim.scenario import Scenario
+from sim.scenario.rules.advice import advice
 from sim.scenario.rules.checks import findings
 from sim.world.neighbours import clusters_of
 from sim.world.world import World
@@ -135,6 +137,23 @@ def test_clients_that_move_are_neighbours_of_those_of_their_cell(tmp_path):
     assert [one.clusters.tolist() for one in rounds[:2]] == [[0, 1, 0], [0, 1, 1]]
 
 
+def left_out(scenario: Scenario) -> list[tuple[float, float]]:
+    """When which clusters are told to have uploaded nothing."""
+    world = World(scenario)
+    rows = events(world, [[(0.0, 1)]], world.schedule)
+    told_of = zip(rows["kind"], rows["at_s"], rows["value"], strict=True)
+    return [(at_s, first) for kind, at_s, first in told_of if kind == "cluster_left_out"]
+
+
+def test_clusters_are_left_out_that_came_too_late_and_none_that_dropped_out():
+    """Of three whose uploads meet a server that is down each, or the two clusters of two and one."""
+    down = ((10.5, 13.5),)
+    assert left_out(near(down=down, neighbours={"size": 2})) == [(14.0, 0.0), (14.0, 2.0)]
+    assert left_out(near(down=down, neighbours={"size": 1})) == [(14.0, 0.0), (14.0, 1.0), (14.0, 2.0)]
+    assert left_out(near(down=down, dropout=1.0)) == []
+    assert left_out(near(down=down, neighbours={"one_uplink": False})) == []
+
+
 # Laws.
 
 
@@ -215,9 +234,27 @@ def test_windows_and_clocks_change_no_row():
     [
         ({"merge": "none"}, "one_uplink", "nothing is uploaded with merge: none: must be false"),
         ({"merge": "median"}, "one_uplink", "a median of medians is not the median of all"),
+        ({"neighbours": {"size": 1}}, "size", "a cluster of one has nobody to share with"),
     ],
 )
 def test_what_does_not_add_up_is_refused(federation, key, what):
     (finding,) = findings(near(**federation))
     assert finding.path == ("federation", "neighbours", *key.split("."))
     assert what in finding.sentence
+
+
+def test_neighbours_that_do_nothing_are_refused():
+    (finding,) = findings(near(neighbours={"one_uplink": False}))
+    assert finding.path == ("federation", "neighbours")
+    assert "must be null" in finding.sentence
+    hands = {"one_uplink": False, "hand_over": {"sample_bytes": 9}}
+    assert not list(findings(near(neighbours=hands)))
+
+
+@pytest.mark.parametrize(
+    ("latency", "told_of"), [(3.0, 0), (3.1, 1), ({"kind": "exponential", "mean_s": 4}, 1)]
+)
+def test_neighbours_that_gather_for_longer_than_is_left_are_told(latency, told_of):
+    """Three seconds are left after the steps."""
+    found = list(advice(near(neighbours={"link": {"latency": latency}})))
+    assert [finding.path[-1] for finding in found] == ["latency"] * told_of

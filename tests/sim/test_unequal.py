@@ -63,3 +63,11 @@ def test_what_has_no_steps_or_no_time_is_refused(federation, path, what):
     (finding,) = findings(unequal(0.1, group=group, **federation))
     assert finding.path[-1] == path
     assert what in finding.sentence
+
+
+def test_a_step_of_every_device_must_fit_into_a_round():
+    assert not list(findings(unequal(1.0)))
+    (finding,) = findings(unequal(1.01))
+    assert finding.path == ("federation", "unequal", "step")
+    assert finding.sentence.endswith("must be at most steps * step_s, 1 s, or nobody ever takes part")
+    assert not list(findings(unequal({"kind": "exponential", "mean_s": 1.01})))

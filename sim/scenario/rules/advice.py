@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from math import inf
 
 from sim.registry.budgets import TokenBucket
+from sim.registry.durations import mean_s
 from sim.registry.outage_targets import LinksTarget
 from sim.registry.shapes import FlashCrowd
 from sim.scenario.asking import inference_s
@@ -25,6 +26,7 @@ def advice(scenario: Scenario) -> Iterator[Finding]:
         yield from _answers_can_come_in_time(scenario)
         yield from _sessions_do_not_ask_all_the_time(scenario)
         yield from _batches_of_devices_fill_in_time(scenario)
+        yield from _neighbours_gather_in_time(scenario)
         yield from _crowds_come_before_the_horizon(scenario)
         yield from _servers_can_keep_up(scenario)
     yield from _a_full_server_orders_more(scenario)
@@ -111,6 +113,21 @@ def _batches_of_devices_fill_in_time(scenario: Scenario) -> Iterator[Finding]:
                 f"{left_s:.3g} s for that: few will be in time"
             )
             yield Finding(("fleet", index, "device", "batch"), sentence)
+
+
+def _neighbours_gather_in_time(scenario: Scenario) -> Iterator[Finding]:
+    """A cluster waits for the last of its members before it uploads."""
+    federation = scenario.federation
+    if federation is None or federation.neighbours is None or not federation.has_one_uplink:
+        return
+    takes_s = mean_s(federation.neighbours.link.latency)
+    left_s = federation.wait_s - federation.steps * federation.step_s
+    if takes_s > left_s > 0:
+        sentence = (
+            f"what neighbours gather takes {takes_s:.3g} s on average, and {left_s:.3g} s are left of wait_s "
+            "after steps * step_s: few uploads or none will be in time"
+        )
+        yield Finding(("federation", "neighbours", "link", "latency"), sentence)
 
 
 def _crowds_come_before_the_horizon(scenario: Scenario) -> Iterator[Finding]:

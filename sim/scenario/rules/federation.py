@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sim.periods import begin_of, periods_before
 from sim.registry.data_sets import DATA_SETS
+from sim.registry.durations import constant_of
 from sim.registry.families import REJECTOR_FAMILIES
 from sim.registry.online_prices import OnlineRule
 from sim.registry.prices import AlwaysLocal
@@ -14,6 +16,7 @@ from sim.registry.scores import SCORES
 from sim.scenario.rules.learning import MOST_ROUNDS, classes_of
 from sim.scenario.rules.options import has_several
 from sim.scenario.schema.document import Scenario
+from sim.scenario.schema.federation import Federation
 from sim.scenario.text.draft import Path
 
 Breach = tuple[Path, Any, str]
@@ -165,12 +168,32 @@ def heads_are_whole(scenario: Scenario) -> Iterator[Breach]:
         yield path, at_s, "nothing is merged with merge: none, so that heads are personal: must be null"
     elif 0 < scenario.horizon_s <= at_s:
         yield path, at_s, f"must be less than horizon_s, {scenario.horizon_s:.12g}, or null"
+    elif scenario.horizon_s > federation.every_s and at_s > (last_s := _last_due_s(scenario, federation)):
+        yield path, at_s, f"must be at most {last_s:.12g}, when the last round is due, or null"
+
+
+def _last_due_s(scenario: Scenario, federation: Federation) -> float:
+    """When the last round before the horizon is due."""
+    return float(begin_of(periods_before(scenario.horizon_s, federation.every_s) - 1, federation.every_s))
 
 
 def who_drops_out_would_upload(scenario: Scenario) -> Iterator[Breach]:
     federation = scenario.federation
     if federation is not None and federation.dropout and not federation.merges_at(federation.every_s):
         yield ("federation", "dropout"), federation.dropout, "nothing is uploaded in any round: must be 0"
+
+
+def neighbours_do_something(scenario: Scenario) -> Iterator[Breach]:
+    federation = scenario.federation
+    if federation is None or federation.neighbours is None:
+        return
+    path: Path = ("federation", "neighbours")
+    if federation.neighbours.size == 1:
+        rule = "a cluster of one has nobody to share with: must be at least 2, or neighbours null"
+        yield (*path, "size"), 1, rule
+    elif not (federation.has_one_uplink or federation.hands_over):
+        rule = "nothing is shared with one_uplink: false and no hand_over: must be null"
+        yield path, "...", rule
 
 
 def neighbours_can_add_up_what_they_upload(scenario: Scenario) -> Iterator[Breach]:
@@ -180,6 +203,8 @@ def neighbours_can_add_up_what_they_upload(scenario: Scenario) -> Iterator[Breac
     path: Path = ("federation", "neighbours", "one_uplink")
     if federation.merge == "none":
         yield path, True, "nothing is uploaded with merge: none: must be false"
+    elif not federation.merges_at(federation.every_s):
+        yield path, True, "heads are personal in every round, and nothing is uploaded: must be false"
     if federation.merge == "median":
         yield path, True, "a median of medians is not the median of all: must be false, or merge average"
 
@@ -189,21 +214,22 @@ def what_is_handed_over_is_learned_from(scenario: Scenario) -> Iterator[Breach]:
     federation = scenario.federation
     if federation is None:
         return
-    neighbours, path = federation.neighbours, ("federation", "neighbours", "hand_over")
-    hand_over = neighbours.hand_over if neighbours is not None else None
-    if neighbours is not None and hand_over is not None and neighbours.size == 1:
-        yield path, "...", "who is a cluster of its own has nobody to hand over to: must be null"
-    asked: list[tuple[Path, Any, int | None]] = [
-        (("federation", "holds"), federation.holds, federation.holds)
-    ]
+    path: Path = ("federation", "neighbours", "hand_over")
+    hand_over = federation.neighbours.hand_over if federation.neighbours is not None else None
+    asked: list[tuple[Path, int | None]] = [(("federation", "holds"), federation.holds)]
     if hand_over is not None:
-        asked += [(path, "...", 0), ((*path, "at_most"), hand_over.at_most, hand_over.at_most)]
+        asked.append(((*path, "at_most"), hand_over.at_most))
+    if federation.learns != "rejectors":
+        if federation.holds is not None:
+            rule = f"{federation.learns} are made of all that a client was told: must be null"
+            yield ("federation", "holds"), federation.holds, rule
+        if hand_over is not None:
+            yield path, "...", f"{federation.learns} learn from no samples of others: must be null"
+        return
     classes = classes_of(scenario)
-    for place, value, most in asked:
-        if most is not None and federation.learns != "rejectors":
-            yield place, value, f"{federation.learns} learn from no samples of others: must be null"
-        elif most and classes is not None and most < classes:
-            yield place, value, f"must be at least {classes}, or some class has no representative"
+    for place, most in asked:
+        if most is not None and classes is not None and most < classes:
+            yield place, most, f"must be at least {classes}, or some class has no representative"
 
 
 def unequal_devices_have_time(scenario: Scenario) -> Iterator[Breach]:
@@ -211,14 +237,20 @@ def unequal_devices_have_time(scenario: Scenario) -> Iterator[Breach]:
     if federation is None or federation.unequal is None:
         return
     path: Path = ("federation", "unequal")
-    if federation.learns != "rejectors":
-        yield path, "...", f"{federation.learns} are learned in no steps: must be null"
+    if federation.learns == "prototypes":
+        yield path, "...", "prototypes are learned in no steps: must be null"
+    if federation.learns == "heads":
+        yield path, "...", "heads take as many steps on every device: must be null"
     if federation.merge == "laplace":
         rule = "weighs by a precision of as many steps of each with unequal: must be average, median or none"
         yield ("federation", "merge"), "laplace", rule
     if federation.step_s == 0:
         rule = "must be greater than 0 with unequal, or there is no time that steps could fit into"
         yield ("federation", "step_s"), 0.0, rule
+    each_s, fits_s = constant_of(federation.unequal.step), federation.steps * federation.step_s
+    if each_s is not None and 0 < fits_s < each_s:
+        rule = f"must be at most steps * step_s, {fits_s:.12g} s, or nobody ever takes part"
+        yield (*path, "step"), each_s, rule
 
 
 FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
@@ -231,6 +263,7 @@ FEDERATION_CHECKS: tuple[Callable[[Scenario], Iterator[Breach]], ...] = (
     heads_have_users,
     heads_are_whole,
     who_drops_out_would_upload,
+    neighbours_do_something,
     neighbours_can_add_up_what_they_upload,
     what_is_handed_over_is_learned_from,
     unequal_devices_have_time,

@@ -73,7 +73,7 @@ class Neighbours(Part):
     other, and of those that move of the same cell as a round is due."""
 
     size: Count
-    """How many are a cluster, the last of which may be smaller; 1: each is alone."""
+    """How many are a cluster, at least 2; the last may be smaller."""
     one_uplink: bool = True
     """Whether they average among themselves, and one of them uploads: the first that takes part and whose
     link is up as its training is done, or if none is, the first that takes part."""
