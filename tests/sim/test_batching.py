@@ -190,6 +190,16 @@ def test_in_a_closed_loop_what_is_collected_leaves_with_the_last_that_is_asked()
     assert since(story["sent_at_s"][:10], first) == pytest.approx(sent + [5.5 + at for at in sent])
 
 
+def test_in_a_closed_loop_batches_of_one_leave_as_they_are_decided():
+    """Three at once, half a second each at the device and a quarter on the way: nobody waits for another."""
+    device = {"inference_s": 0.5, "batch": {"size": 1}}
+    story = Story(fleet=loop(3, device=device, latency=0.25), server=MANY)
+    first = story["arrived_at_s"][0]
+    assert since(story["sent_at_s"][:3], first) == pytest.approx([0.5, 1.0, 1.5])
+    assert since(story["reached_at_s"][:3], first) == pytest.approx([0.75, 1.25, 1.75])
+    assert story["held_s"][:3] == [0.0] * 3
+
+
 def test_a_closed_loop_goes_on_though_all_of_a_batch_is_kept_back():
     budget = {"kind": "count", "limit": 0, "per_s": 20.0}
     story = Story(fleet=loop(3, budget=budget, device={"batch": {"size": 3}}), horizon_s=9.0)
