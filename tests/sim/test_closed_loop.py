@@ -47,6 +47,23 @@ def test_a_client_asks_again_when_it_has_thought_about_the_answer():
     assert len(requests) == int((20.0 - first) // 4.0) + 1
 
 
+def test_the_way_of_a_single_client_takes_longer_while_its_link_is_slow():
+    """There and back half a second each, and twice as long from 6 s on, as each of them begins."""
+    slow = {
+        "when": {"kind": "intervals", "at": ((6.0, 20.0),)},
+        "target": {"kind": "links", "groups": ("devices",)},
+        "effect": {"kind": "slowdown", "factor": 2.0},
+    }
+    group = thinking(2.0, link={"latency": 0.5})
+    server = {"service": {"kind": "affine", "base_s": 1.0}, "outages": (slow,)}
+    requests = run(scenario_of(fleet=(group,), server=server)).dropna(subset="answered_at_s")
+    up = requests["reached_at_s"] - requests["sent_at_s"]
+    down = requests["answered_at_s"] - requests["finished_at_s"]
+    np.testing.assert_allclose(up, np.where(requests["sent_at_s"] < 6.0, 0.5, 1.0))
+    np.testing.assert_allclose(down, np.where(requests["finished_at_s"] < 6.0, 0.5, 1.0))
+    assert set(up.round(1)) == {0.5, 1.0}
+
+
 def test_a_client_that_gives_up_asks_again_while_its_work_goes_on():
     """The service takes 5 s, the client waits for 1 s and thinks for 1 s: the server stays a step behind."""
     server = {"replicas": 9, "service": {"kind": "affine", "base_s": 5.0}}
