@@ -23,17 +23,18 @@ def batches_can_leave(scenario: Scenario) -> Iterator[Breach]:
         if batch is None:
             continue
         path: Path = ("fleet", index, "device", "batch")
-        for rule in _breaches(scenario, group):
+        for rule in cannot_leave_together(scenario, group, "batch"):
             yield path, "...", f"{rule}: must be null"
         if isinstance(process, ClosedLoop) and batch.size > process.at_once:
             most = f"its clients ask for {process.at_once} at once and wait for the answers"
             yield (*path, "size"), batch.size, f"{most}: must be at most at_once, or give a larger at_once"
 
 
-def _breaches(scenario: Scenario, group: Group) -> Iterator[str]:
+def cannot_leave_together(scenario: Scenario, group: Group, what: str) -> Iterator[str]:
+    """Why a group's clients cannot send several at a time, as a batch or a block (what)."""
     options = written(scenario, group)
     if len(options) > 1:
-        yield f"a batch goes to one server, and clients of this group have {len(options)} options"
+        yield f"a {what} goes to one server, and clients of this group have {len(options)} options"
     elif options[0].device_s:
         yield "not yet where the device has a part in what is sent (device_s)"
     if group.link.over or any(one.over or (one.link and one.link.over) for one in options):

@@ -6,13 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sim.scenario.options import written
+from sim.scenario.rules.batching import cannot_leave_together
 from sim.scenario.rules.tables import table_of
 from sim.scenario.schema.document import Scenario
 from sim.scenario.schema.fleet import Group
 from sim.scenario.schema.sessions import Session
 from sim.scenario.text.draft import Path
-from sim.world.energy import is_metered
 
 Breach = tuple[Path, Any, str]
 
@@ -55,15 +54,7 @@ def _of_the_group(group: Group, rule: Session) -> Iterator[tuple[tuple[Any, ...]
 
 
 def _not_yet(scenario: Scenario, group: Group) -> Iterator[str]:
-    options = written(scenario, group)
-    if len(options) > 1:
-        yield f"a block goes to one server, and clients of this group have {len(options)} options"
-    elif options[0].device_s:
-        yield "not yet where the device has a part in what is sent (device_s)"
-    if group.link.over or any(one.over or (one.link and one.link.over) for one in options):
-        yield "not yet over shared links"
-    if is_metered(group):
-        yield "not yet where something is said of what devices draw"
+    yield from cannot_leave_together(scenario, group, "block")
     if group.device.batch is not None:
         yield "not yet with device.batch"
     if group.traffic.drift:
