@@ -34,7 +34,7 @@ def run_here(folder: Path, *words: str, learns_anew: bool = True) -> tuple[int, 
     with (
         contextlib.chdir(folder),
         patch.object(sys, "argv", ["run_sim.py", *WORDS, *words]),
-        patch("analysis.reports.run_page.write_pictures"),
+        patch("analysis.reports.run_page.begin", return_value=None),
         patch.object(Learnings, "find", find),
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(io.StringIO()),

@@ -175,7 +175,7 @@ import sys
 from unittest.mock import patch
 from commands.main import main
 sys.argv = ["run_sim.py", *{words!r}]
-with patch("analysis.reports.run_page.write_pictures"):
+with patch("analysis.reports.run_page.begin", return_value=None):
     main()
 print([name for name in ("torch", "ray") if name in sys.modules])
 """

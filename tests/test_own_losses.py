@@ -53,7 +53,7 @@ def mine(scores, client_correct, server_correct, costs):
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("L2H_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("analysis.reports.run_page.write_pictures", lambda *_args, **_more: None)
+    monkeypatch.setattr("analysis.reports.run_page.begin", lambda *_args, **_more: None)
     forget_what_was_brought()
     yield tmp_path
     forget_what_was_brought()

@@ -83,7 +83,7 @@ def _load(axes: Axes, run: Run, seconds: pd.DataFrame) -> None:
     axes.fill_between(middle, 0, first, step="mid", color=SKY, lw=0, label="first sends")
     axes.fill_between(middle, first, first + again, step="mid", color=VERMILION, lw=0, label="retries")
     highest = float((first + again).max()) if len(seconds) else 1.0
-    items = mean_items(run, run.requests[run.requests["attempts"] > 0]) if run.has_sessions else 1.0
+    items = mean_items(run, run.requests, run.requests["attempts"].to_numpy() > 0) if run.has_sessions else 1.0
     per_request_s = seconds_per_request(run.server, items)
     if per_request_s:
         at_s, usable = usable_steps(run)

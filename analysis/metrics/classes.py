@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.cells import numbered
 from analysis.statistics.pieces import pieces
-from analysis.statistics.room import room
+from analysis.statistics.room import laid_down
 
 MOST = 1_000_000  # requests that are put in order
 
@@ -43,19 +43,23 @@ def _balanced(traffic: Traffic, right: NDArray[Any]) -> dict[str, Any]:
     """The mean over classes of the share that is right; its interval is that of the linear part of it."""
     held_out, label = traffic.held_out, traffic.column("label")
     there = numbered(label[held_out])[0]
-    hits, count, values = np.zeros(there.size), np.zeros(there.size, dtype=np.int64), room(len(label), float)
+    hits, count = np.zeros(there.size), np.zeros(there.size, dtype=np.int64)
     for places in pieces(len(label)):
         of_class = np.searchsorted(there, label[places][held_out[places]])
         hits += np.bincount(of_class, right[places][held_out[places]], there.size)
         count += np.bincount(of_class, minlength=there.size)
     shares = hits / count
     weight = int(count.sum()) / (there.size * count)
-    for places in pieces(len(label)):
+    mean = shares.mean() if there.size else 0.0
+
+    def linear(places: slice) -> Floats:
         of_class = np.searchsorted(there, label[places][held_out[places]])
         apart = right[places][held_out[places]] - shares[of_class]
-        values[places] = 0.0
-        values[places][held_out[places]] = (shares.mean() if there.size else 0.0) + weight[of_class] * apart
-    return traffic.clusters.mean(values, held_out)
+        values = np.zeros(held_out[places].size)
+        values[held_out[places]] = mean + weight[of_class] * apart
+        return values
+
+    return traffic.clusters.mean(laid_down(linear, len(label), np.float64), held_out)
 
 
 def ranking(traffic: Traffic) -> dict[str, Any]:
@@ -84,7 +88,9 @@ def _auroc(traffic: Traffic, among: Mask) -> dict[str, Any]:
     score, wrong = _of(traffic, among)
     values, (mass, right) = np.full(len(among), np.nan), (wrong.sum(), (1.0 - wrong).sum())
     if mass > 0 and right > 0:
-        below, beside = _below(score, 1.0 - wrong), _below(-score, wrong)
+        distinct, place = np.unique(score, return_inverse=True)
+        below = _below(place, 1.0 - wrong)
+        beside = _below(distinct.size - 1 - place, wrong)  # of those whose score is higher
         of_wrong, of_right = below / right, beside / mass
         area = float((of_wrong * wrong).sum() / mass)
         n = len(score)
@@ -94,9 +100,8 @@ def _auroc(traffic: Traffic, among: Mask) -> dict[str, Any]:
     return traffic.clusters.mean(values, among)
 
 
-def _below(score: Floats, weight: Floats) -> Floats:
-    """The weight whose score is lower than each one's, and half of that whose score is the same, (n,)."""
-    _, place = np.unique(score, return_inverse=True)
+def _below(place: NDArray[np.intp], weight: Floats) -> Floats:
+    """The weight whose place is lower than each one's, and half of that whose place is the same, (n,)."""
     at = np.bincount(place, weight)
     below: Floats = (at.cumsum() - at / 2)[place]
     return below
@@ -129,5 +134,5 @@ def _mean_of_each(values: Floats, tied: NDArray[np.intp]) -> Floats:
 
 def _of(traffic: Traffic, among: Mask) -> tuple[Floats, Floats]:
     """Scores, and how wrong the client's answers are, in [0, 1]."""
-    right = traffic.column("client_right").astype(np.float64, copy=False)[among]
-    return traffic.column("score").astype(np.float64, copy=False)[among], 1.0 - right
+    right = traffic.column("client_right")[among].astype(np.float64, copy=False)
+    return traffic.column("score")[among].astype(np.float64, copy=False), 1.0 - right

@@ -16,6 +16,7 @@ from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_to
 from analysis.run_folder.servers import intake_share, swaps
 from analysis.run_folder.traffic import Floats, Traffic
 from analysis.statistics.percentiles import quantile
+from analysis.statistics.pieces import mean_among
 from analysis.statistics.run_length import dispersion_of, relaxation_s
 
 STRETCHES = 50  # in which arrivals are counted, to see how bursty they are
@@ -135,7 +136,7 @@ def each_server(traffic: Traffic) -> list[OneServer]:
     run, at_s = traffic.run, traffic.timeline["at_s"].to_numpy(dtype=float)
     is_quiet = ~seconds_touched(traffic.outages, at_s)
     sent = traffic.column("attempts") > 0
-    took_s = traffic.column("service_s").astype(np.float64, copy=False)
+    took_s = traffic.column("service_s")
     found = []
     for place, (name, asked) in enumerate(run.servers.items()):
         if len(run.servers) == 1:
@@ -148,13 +149,13 @@ def each_server(traffic: Traffic) -> list[OneServer]:
             came = np.searchsorted(at_s, traffic.arrived_at_s[mine], "right") - 1
             sends = np.bincount(came[came >= 0], minlength=at_s.size).astype(float)
             work = mean_work(traffic, mine)
-        items = mean_items(run, traffic.requests[mine])
-        served = took_s[mine & (took_s > 0)]
+        items = mean_items(run, traffic.requests, mine)
+        served = mine & (took_s > 0)
         waiting, busy, usable = (
             seconds[column].to_numpy(dtype=float)
             for column in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
         )
-        measured_s = float(served.mean()) if served.size else 0.0
+        measured_s = mean_among(took_s, served) if served.any() else 0.0
         replicas = mean_of_steps(replica_steps(run, name), run.warm_up_s, run.horizon_s) or 0.0
         growth = growth_of(waiting, is_quiet, run.observed_s)
         found.append(

@@ -17,7 +17,7 @@ from analysis.metrics.run_length import in_system, seconds_covered, span_of
 from analysis.metrics.service import load
 from analysis.run_folder.kept import kept
 from analysis.run_folder.parts import OF_WHOM, rows_of
-from analysis.run_folder.per_request import per_request
+from analysis.run_folder.per_request import numbers_per_request
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.in_time import (
     Interval,
@@ -99,10 +99,7 @@ def _of_ratio(traffic: Traffic, ratio: Ratio, span: Span) -> Interval:
 
 def _sums_of(traffic: Traffic, ratio: Ratio) -> tuple[NDArray[Any], NDArray[Any]]:
     """The parts and the wholes of a ratio over the requests, both (n,)."""
-    parts, wholes = (
-        per_request(traffic, lambda part, place=place: ratio.parts_and_wholes(part)[place])  # type: ignore[misc]
-        for place in (0, 1)
-    )
+    parts, wholes = numbers_per_request(traffic, ratio.parts_and_wholes)
     return parts, wholes
 
 
@@ -161,8 +158,8 @@ def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
     everyone = np.ones(len(traffic.requests), dtype=bool)
-    by_outcome = {name: _latency(traffic, "final_s", span, traffic.is_outcome(name)) for name in OUTCOMES}
     of_all = {name: _latency(traffic, f"{name}_s", span, everyone) for name in ("first", "final")}
+    by_outcome = {name: _latency(traffic, "final_s", span, traffic.is_outcome(name)) for name in OUTCOMES}
     return of_all | {"by_outcome": by_outcome}
 
 

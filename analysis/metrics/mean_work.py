@@ -44,9 +44,11 @@ def mean_work(traffic: Traffic, among: Mask) -> float:
     return float(found.mean())
 
 
-def mean_items(run: Run, requests: pd.DataFrame) -> float:
-    """How many items a server answers of each of some requests, on average: 1 of whatever is no block."""
-    if not run.has_sessions or requests.empty:
+def mean_items(run: Run, requests: pd.DataFrame, among: Mask) -> float:
+    """How many items a server answers of each request `among` some (n,), on average: 1 of whatever is no
+    block."""
+    if not run.has_sessions or not among.any():
         return 1.0
     group = requests["group"].map({name: place for place, name in enumerate(run.groups)}).to_numpy(dtype=int)
-    return float(items_sent(run, {"first_item": requests["first_item"].to_numpy()}, group).mean())
+    first = requests["first_item"].to_numpy()[among]
+    return float(items_sent(run, {"first_item": first}, group[among]).mean())

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from analysis.metrics.breakdown import breakdown
 from analysis.metrics.recovery import normal_waiting, recoveries
 from analysis.metrics.run_length import span_of
 from analysis.run_folder.outages import own_link_periods
-from analysis.run_folder.parts import OF_EACH, WINDOWS, after_until_s
+from analysis.run_folder.parts import OF_EACH, WINDOWS, after_until_s, places_of
 from analysis.run_folder.traffic import Traffic
 
 
@@ -40,7 +38,7 @@ def outages(traffic: Traffic) -> dict[str, Any]:
         "normal_waiting": normal,
         "of_single_links": len(own_link_periods(traffic.run)),
         **{
-            name: breakdown(traffic, np.flatnonzero(part(traffic)), relaxations)
+            name: breakdown(traffic, places_of(part(traffic)), relaxations)
             for name, part in WINDOWS.items()
         },
         "each": each,

@@ -96,7 +96,7 @@ def load(traffic: Traffic) -> dict[str, Any]:
     quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
     first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
     sent = traffic.column("attempts") > 0
-    per_request_s = seconds_per_request(traffic.run.server, mean_items(traffic.run, traffic.requests[sent]))
+    per_request_s = seconds_per_request(traffic.run.server, mean_items(traffic.run, traffic.requests, sent))
     usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
     offered = None
     if first_hz is not None and per_request_s is not None:

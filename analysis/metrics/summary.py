@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +37,7 @@ from analysis.run_folder.parts import OF_WHOM
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic, traffic_kept
+from analysis.side_by_side import side_by_side
 from analysis.theory import predictions
 
 encoded = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
@@ -124,17 +127,22 @@ def summarise(run: Run) -> dict[str, Any]:
     return summary_of(traffic_kept(run))
 
 
-def summary_of(traffic: Traffic) -> dict[str, Any]:
-    """The same from the traffic, for who needs that as well."""
+def summary_of(traffic: Traffic, work: Executor | None = None) -> dict[str, Any]:
+    """The same from the traffic, for who needs that as well, or has an executor that does other work, too."""
     with in_one_line(traffic.run.warnings):
         if not traffic.run.keeps_rows:
             return _ready(without_rows(traffic, SECTIONS))
-        reasons = reasons_against(traffic)
-        summary = {"valid": not reasons, "invalid_because": reasons}
-        for name, section in SECTIONS.items():
-            summary[name] = section(traffic)
-            traffic.let_go()
-    return _ready(summary)
+        reasons = _section(reasons_against, traffic)  # finds what many sections ask for
+        with nullcontext(work) if work else side_by_side(len(traffic.requests)) as doing:
+            found = {name: doing.submit(_section, section, traffic) for name, section in SECTIONS.items()}
+            numbers = {name: section.result() for name, section in found.items()}
+    return _ready({"valid": not reasons, "invalid_because": reasons} | numbers)
+
+
+def _section(section: Callable[[Traffic], Any], traffic: Traffic) -> Any:
+    found = section(traffic)
+    traffic.let_go()
+    return found
 
 
 def _ready(summary: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from analysis.run_folder.integrity import states_of
 from analysis.run_folder.provenance import in_one_line
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_kept
+from analysis.side_by_side import side_by_side
 from sim.errors import BadInput
 from sim.results.whole_files import sweep, write_whole
 
@@ -34,10 +35,11 @@ def finish(
         run_page.stages(run)  # refuses damaged times before anything is counted
     sweep(run.path)
     traffic = traffic_kept(run)
-    summary = summary_of(traffic)
-    if pictures:
-        with in_one_line(run.warnings):
-            run_page.write_pictures(traffic, summary, png)
+    with in_one_line(run.warnings), side_by_side(len(traffic.requests)) as work:
+        begun = run_page.begin(traffic, work) if pictures else None
+        summary = summary_of(traffic, work)
+        if begun is not None:
+            run_page.write_pictures(traffic, summary, begun, png)
     write_whole(run.path / "summary.json", to_json(summary))
     return summary
 

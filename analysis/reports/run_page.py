@@ -4,8 +4,12 @@ Called by `analysis.reports.report`, once the numbers are known."""
 from __future__ import annotations
 
 import shlex
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 from analysis.figures import drawings_of
 from analysis.figures.predictions import predictions
@@ -43,17 +47,39 @@ STAGES = {  # by their keys in timing.json
 }
 
 
-def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False) -> None:
+@dataclass(frozen=True)
+class Begun:
+    """What of a page needs no summary: the figures by name, and the content of the trace, b"" of no traffic."""
+
+    figures: Future[dict[str, Figure]]
+    trace: Future[bytes]
+
+
+def begin(traffic: Traffic, work: Executor) -> Begun:
+    """Has everything drawn for which the summary is not needed. One thread draws: matplotlib knows one."""
+    return Begun(work.submit(_drawn, traffic), work.submit(_trace, traffic))
+
+
+def _drawn(traffic: Traffic) -> dict[str, Figure]:
+    found = {}
+    for name, drawing in drawings_of(traffic.run).items():
+        found[name] = drawing.draw(traffic)
+        traffic.let_go()
+    return found
+
+
+def _trace(traffic: Traffic) -> bytes:
+    is_told = traffic.run.horizon_s > 0 and traffic.run.keeps_rows
+    return to_trace_file(trace_of(traffic)) if is_told else b""
+
+
+def write_pictures(traffic: Traffic, summary: dict[str, Any], begun: Begun, png: bool = False) -> None:
     """Writes the figures as SVG, and as PNG if asked, the trace and the report.
 
     A page of what could still be read of the folder goes.
     """
     run = traffic.run
-    drawn = {}
-    for name, drawing in drawings_of(run).items():
-        drawn[name] = drawing.draw(traffic)
-        traffic.let_go()
-    pictures = {name: saved(figure, png) for name, figure in drawn.items()}
+    pictures = {name: saved(figure, png) for name, figure in begun.figures.result().items()}
     if by_law := summary["predictions"]:
         wide, narrow = (predictions(by_law, traffic.outages, width_in) for width_in in (WIDTH_IN, PHONE_IN))
         pictures["predictions"] = saved(wide, png, narrow)
@@ -61,8 +87,8 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], png: bool = False)
     traffic.let_go()
     for name, figure in pictures.items():
         write_figure(run.path / "figures" / name, figure)
-    if run.horizon_s > 0 and run.keeps_rows:
-        write_whole(run.path / "trace.json.gz", to_trace_file(trace_of(traffic)))
+    if trace := begun.trace.result():
+        write_whole(run.path / "trace.json.gz", trace)
     write_whole(run.path / "report.html", html.encode())
     (run.path / PARTIAL).unlink(missing_ok=True)
 

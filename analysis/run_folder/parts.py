@@ -13,9 +13,10 @@ from analysis.run_folder.outages import Outage
 from analysis.run_folder.run import Run
 from analysis.run_folder.servers import switches
 from analysis.run_folder.traffic import Arrivals, Mask
+from analysis.statistics.cells import order_of
 
 Part = Callable[[Arrivals], Mask]
-Rows = NDArray[np.int64]
+Rows = NDArray[np.int32]
 
 
 def _everyone(of: Arrivals) -> Mask:
@@ -129,13 +130,13 @@ def arrived(of: Arrivals, from_s: float, to_s: float) -> Mask:
 def rows_between(of: Arrivals, from_s: float, to_s: float) -> Rows:
     """The places of the same, ascending: they stand in the order in which they arrived."""
     first, end = np.searchsorted(of.arrived_at_s, [from_s, to_s])
-    return np.arange(first, end)
+    return np.arange(first, end, dtype=np.int32)
 
 
 def rows_of_groups(of: Arrivals) -> dict[str, Rows]:
     """The places of each group's requests, ascending."""
     group = of.requests["group"].cat
-    order = np.argsort(group.codes.to_numpy(), kind="stable")
+    order = order_of(group.codes.to_numpy(), len(group.categories))
     counts = np.bincount(group.codes.to_numpy(), minlength=len(group.categories))
     return dict(zip(group.categories, np.split(order, np.cumsum(counts)[:-1]), strict=True))
 
@@ -144,7 +145,12 @@ def rows_of(of: Arrivals, section: str) -> dict[str, Rows]:
     """The places of the requests of each part of a section of `OF_WHOM`, ascending."""
     if section == "groups":
         return rows_of_groups(of)
-    return {name: np.flatnonzero(of_whom(of, section, name)) for name in names_of(of.run, section)}
+    return {name: places_of(of_whom(of, section, name)) for name in names_of(of.run, section)}
+
+
+def places_of(among: Mask) -> Rows:
+    """The places of the requests in a mask (n,), ascending."""
+    return np.flatnonzero(among).astype(np.int32)
 
 
 def after_until_s(of: Arrivals, outage: Outage) -> float:

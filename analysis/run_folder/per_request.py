@@ -3,7 +3,7 @@ Between the traffic and the metrics that are means over many requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +11,24 @@ from numpy.typing import NDArray
 
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.pieces import AT_ONCE
-from analysis.statistics.room import laid_down
+from analysis.statistics.room import laid_beside
 
 
 def per_request(traffic: Traffic, number: Callable[[Traffic], NDArray[Any]]) -> NDArray[Any]:
     """A number of each request, (n,), by a function that gives those of any part of the traffic from the
     requests of that part alone."""
+    return numbers_per_request(traffic, lambda part: [number(part)])[0]
+
+
+def numbers_per_request(
+    traffic: Traffic, numbers: Callable[[Traffic], Sequence[NDArray[Any]]]
+) -> Sequence[NDArray[Any]]:
+    """The same of several numbers that are found together."""
     count = len(traffic.requests)
     if count <= AT_ONCE:
-        return number(traffic)
+        return numbers(traffic)
 
-    def some(places: slice) -> NDArray[Any]:
-        return number(replace(traffic, requests=traffic.requests.iloc[places]))
+    def some(places: slice) -> Sequence[NDArray[Any]]:
+        return numbers(replace(traffic, requests=traffic.requests.iloc[places]))
 
-    return laid_down(some, count, some(slice(0, 1)).dtype)
+    return laid_beside(some, count, [each.dtype for each in some(slice(0, 1))])

@@ -202,7 +202,7 @@ class Traffic(Arrivals):
         """Which seconds of the time line some outage touches, (seconds,)."""
         return seconds_touched(self.outages, self.timeline["at_s"].to_numpy(dtype=float))
 
-    def only(self, rows: NDArray[np.int64]) -> Traffic:
+    def only(self, rows: NDArray[np.int32]) -> Traffic:
         """Some of the requests, by their places (k,) ascending, with the columns NEEDED_OF_PARTS alone: as
         much work and memory as they are many, however many there are in all."""
         if rows.size == len(self.requests):

@@ -52,7 +52,7 @@ class Cells:
     order: Codes
     begins: Mask
 
-    def only(self, rows: NDArray[np.int64]) -> Self:
+    def only(self, rows: NDArray[np.integer]) -> Self:
         """The cells of some of the requests alone, by their places (k,): no more than these are many."""
         asked, code, order, begins = _cells_of(self.cell[rows], self.client.size)
         kept = [numbered(each[asked]) for each in (self.client, self.base, self.group)]

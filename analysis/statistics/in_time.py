@@ -95,16 +95,17 @@ class Span:
 
     def block_of(self, at_s: Floats) -> NDArray[np.int8]:
         """The stretch of each instant, (n,), below BLOCKS; of the same instants as last time what it was."""
-        if self._last.get("at_s") is not at_s:
+        of, block = self._last.get("block", (None, None))
+        if of is not at_s or block is None:
             block = np.empty(at_s.size, dtype=np.int8)
             for places in pieces(at_s.size):
                 place = (at_s[places] - self.from_s) / (self.to_s - self.from_s) * BLOCKS
                 block[places] = np.clip(place.astype(np.int64), 0, BLOCKS - 1)
-            self._last.update(at_s=at_s, block=block)
-        return self._last["block"]
+            self._last["block"] = at_s, block
+        return block
 
     @cached_property
-    def _last(self) -> dict[str, NDArray[Any]]:
+    def _last(self) -> dict[str, tuple[Floats, NDArray[np.int8]]]:
         return {}
 
 

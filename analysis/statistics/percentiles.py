@@ -15,6 +15,7 @@ from scipy import special
 from analysis.statistics.estimates import LEVEL, student
 from analysis.statistics.pieces import AT_ONCE, pieces
 from analysis.statistics.ranked import MOST_OPEN, Ranked
+from analysis.statistics.room import picked
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,7 +41,11 @@ class Latencies:
     relaxations: float = np.inf
 
     def among(self, mask: Mask) -> Latencies:
-        return Latencies(self.arrived_at_s[mask], self.taken_s[mask], self.end_s, self.relaxations)
+        if mask.all():
+            return self
+        return replace(
+            self, arrived_at_s=picked(self.arrived_at_s, mask), taken_s=picked(self.taken_s, mask)
+        )
 
     @cached_property
     def curve(self) -> Curve | Ranked:

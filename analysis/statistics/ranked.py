@@ -4,6 +4,7 @@ Beside `analysis.statistics.percentiles`: of a few levels only the values near t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -68,24 +69,22 @@ class Ranked:
         for beside in (-1, 0, 1):
             near[np.clip(drawer + beside, 0, self._end - 1)] = True
         held = np.diff(self._upto, prepend=0)
-        looked_at = self._in(near)
+        looked_at = self._in(near.__getitem__)
         lower = np.concatenate([[0], np.cumsum(np.where(near[: self._end], 0, held))])
         # Of drawers that nobody looks into, all below; of the others one by one.
         found: NDArray[np.int64] = lower[drawer]
         return found + np.searchsorted(looked_at.astype(np.float64), self._open, side="right")
 
-    def _in(self, drawers: NDArray[np.bool_]) -> NDArray[Any]:
+    def _in(self, is_asked: Callable[[NDArray[np.uint16]], NDArray[np.bool_]]) -> NDArray[Any]:
         """The values in some drawers, in order."""
-        found = [self._taken[places][drawers[self._drawer[places]]] for places in pieces(self._taken.size)]
+        found = [self._taken[places][is_asked(self._drawer[places])] for places in pieces(self._taken.size)]
         return np.sort(np.concatenate(found))
 
     def _value(self, rank: int) -> float:
         """The value of that rank, from 1, among those that were answered."""
         drawer = int(np.searchsorted(self._upto, rank))
         if drawer not in self._sorted:
-            only = np.zeros(2**16, dtype=bool)
-            only[drawer] = True
-            self._sorted[drawer] = self._in(only)
+            self._sorted[drawer] = self._in(lambda drawers: drawers == drawer)
         below = int(self._upto[drawer - 1]) if drawer else 0
         return float(self._sorted[drawer][rank - below - 1])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -23,19 +23,52 @@ SPARE = 40  # open files that are left to others, of those that a process may ha
 def room(count: int, kind: DTypeLike) -> NDArray[Any]:
     """An array (count,) to be written: from `LARGE` bytes on in a file that goes with it, below the system's
     folder for such (`TMPDIR`); in memory where that has no room, or few more files may be open."""
-    size = count * np.dtype(kind).itemsize
+    return _Laid(count, kind).whole()
+
+
+class _Laid:
+    """An array (count,) that is written from its beginning to its end: where it lies in a file at less cost
+    than through a mapping, which the system fills page by page."""
+
+    def __init__(self, count: int, kind: DTypeLike) -> None:
+        self._kind, self._at = np.dtype(kind), 0
+        self._size = count * self._kind.itemsize
+        self._file = _file_of(self._size)
+        self._memory = np.empty(count if self._file is None else 0, kind)
+
+    def add(self, values: NDArray[Any]) -> None:
+        if self._file is None:
+            self._memory[self._at : self._at + values.size] = values
+            self._at += values.size
+        else:
+            self._file.write(np.ascontiguousarray(values, self._kind).data)
+
+    def whole(self) -> NDArray[Any]:
+        if self._file is None:
+            return self._memory
+        with self._file as file:
+            file.flush()
+            return np.frombuffer(mmap.mmap(file.fileno(), self._size), self._kind)
+
+
+def _file_of(size: int) -> IO[bytes] | None:
+    """A file with room for so many bytes; None where they should lie in memory."""
     if size < LARGE or not hasattr(os, "posix_fallocate"):
-        return np.empty(count, kind)
+        return None
     try:
-        with TemporaryFile() as file:
-            next_free = os.dup(file.fileno())  # the number that the mapping takes
-            os.close(next_free)
-            if next_free + SPARE > _most_files():
-                return np.empty(count, kind)
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and not when it is written
-            return np.frombuffer(mmap.mmap(file.fileno(), size), kind)
+        file = TemporaryFile()  # noqa: SIM115  (closed as it is mapped)
     except OSError:
-        return np.empty(count, kind)
+        return None
+    try:
+        next_free = os.dup(file.fileno())  # the number that the mapping takes
+        os.close(next_free)
+        if next_free + SPARE <= _most_files():
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and not when it is written
+            return file
+    except OSError:
+        pass
+    file.close()
+    return None
 
 
 def _most_files() -> float:
@@ -51,13 +84,28 @@ def taken(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
     return laid_down(lambda piece: values[places[piece]], places.size, values.dtype)
 
 
+def picked(values: NDArray[Any], among: NDArray[np.bool_]) -> NDArray[Any]:
+    """`values[among]`, (k,), with room for it."""
+    found = _Laid(int(np.count_nonzero(among)), values.dtype)
+    for piece in pieces(among.size):
+        found.add(values[piece][among[piece]])
+    return found.whole()
+
+
 def laid_down(values: Callable[[slice], NDArray[Any]], count: int, kind: DTypeLike) -> NDArray[Any]:
     """So many values, piece by piece, with room for them."""
-    found = room(count, kind)
+    return laid_beside(lambda piece: [values(piece)], count, [kind])[0]
+
+
+def laid_beside(
+    values: Callable[[slice], Sequence[NDArray[Any]]], count: int, kinds: Sequence[DTypeLike]
+) -> list[NDArray[Any]]:
+    """The same of several arrays whose values are found together."""
+    found = [_Laid(count, kind) for kind in kinds]
     for piece in pieces(count):
-        found[piece] = values(piece)
-    let_go([found])
-    return found
+        for one, part in zip(found, values(piece), strict=True):
+            one.add(part)
+    return [one.whole() for one in found]
 
 
 def joined(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:

@@ -109,7 +109,7 @@ class Scattered(Estimates):
         """All that grows by requests."""
         return self.client, self.base, self.again, self.cell
 
-    def only(self, rows: NDArray[np.int64]) -> Clusters | Scattered:
+    def only(self, rows: NDArray[np.integer]) -> Clusters | Scattered:
         """Some of the requests alone, by their places (k,) ascending: as much work as they are many."""
         client, base = taken(self.client, rows), taken(self.base, rows)
         if rows.size <= AT_ONCE:
@@ -220,7 +220,7 @@ class Scattered(Estimates):
             known = Met(held, numbers.by_base, numbers.squares)
         self._last[key] = known
         while len(self._last) > MOST_KEPT:
-            del self._last[next(iter(self._last))]
+            self._last.pop(next(iter(self._last)), None)
         return known
 
     @cached_property

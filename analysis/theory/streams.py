@@ -101,7 +101,7 @@ def _stream(traffic: Traffic, group: dict[str, Any], as_decided: bool) -> Stream
     rate_hz = int(group["clients"]) * sum(map(float, rates)) / len(rates)
     configured = configured_share(traffic, group)
     if configured is None or as_decided:
-        return Stream(group, rate_hz, _decided(traffic, group))
+        return Stream(group, rate_hz, _decided(traffic, str(group["group"])))
     return Stream(group, rate_hz, (configured,), calibration_error(traffic, group))
 
 
@@ -139,10 +139,11 @@ def calibration_error(traffic: Traffic, group: dict[str, Any]) -> float:
     return sqrt(share * (1 - share) * sum(1 / max(count, 1) for count in counts))
 
 
-def _decided(traffic: Traffic, group: dict[str, Any]) -> tuple[float, ...]:
+@kept
+def _decided(traffic: Traffic, group: str) -> tuple[float, ...]:
     """The share that the policy sent in each minute; one without a decision is like the one before."""
     requests = traffic.everything
-    mine = np.asarray(requests["group"] == group["group"]) & requests["is_decided"].to_numpy()
+    mine = np.asarray(requests["group"] == group) & requests["is_decided"].to_numpy()
     minute = (requests["arrived_at_s"].to_numpy()[mine] // STEP_S).astype(np.int64)
     count = max(1, int(np.ceil(traffic.run.horizon_s / STEP_S)))
     decided = np.bincount(minute, minlength=count)
