@@ -1,17 +1,20 @@
 """Work over many rows that two cores share: NumPy and Arrow let go of Python's lock while they count.
-Below the summary and the pages. Each piece of work is done whole by one thread, so no result depends on it."""
+Below the summary and the pages. A piece of work is done whole by one thread: no result depends on it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from analysis.statistics.pieces import AT_ONCE
 
 THREADS = 2  # each holds columns of its own while it counts
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 @contextmanager
@@ -28,10 +31,25 @@ def side_by_side(rows: int) -> Iterator[Executor]:
     work.shutdown()
 
 
+def in_order(
+    work: Executor, function: Callable[[Item], Found], items: Iterable[Item]
+) -> Iterator[Future[Found]]:
+    """What becomes of each item, in their order, with no more than a few of them begun or lying there."""
+    begun: deque[Future[Found]] = deque()
+    for item in items:
+        begun.append(work.submit(function, item))
+        if len(begun) > THREADS:
+            yield begun.popleft()
+    yield from begun
+
+
 class _InTurn(Executor):
-    """An executor without a thread of its own: what fails, fails as it is submitted."""
+    """An executor without a thread of its own: everything is done as it is submitted."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
-        done.set_result(fn(*args, **kwargs))
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:  # told where the result is asked for
+            done.set_exception(error)
         return done

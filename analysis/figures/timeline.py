@@ -39,6 +39,7 @@ from analysis.run_folder.outages import own_links_down, usable_steps
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
 from analysis.statistics.estimates import wilson
+from analysis.statistics.pieces import pieces
 
 LEAST_IN_BIN = 20  # held-out requests, on average
 
@@ -83,7 +84,9 @@ def _load(axes: Axes, run: Run, seconds: pd.DataFrame) -> None:
     axes.fill_between(middle, 0, first, step="mid", color=SKY, lw=0, label="first sends")
     axes.fill_between(middle, first, first + again, step="mid", color=VERMILION, lw=0, label="retries")
     highest = float((first + again).max()) if len(seconds) else 1.0
-    items = mean_items(run, run.requests, run.requests["attempts"].to_numpy() > 0) if run.has_sessions else 1.0
+    items = (
+        mean_items(run, run.requests, run.requests["attempts"].to_numpy() > 0) if run.has_sessions else 1.0
+    )
     per_request_s = seconds_per_request(run.server, items)
     if per_request_s:
         at_s, usable = usable_steps(run)
@@ -196,16 +199,22 @@ def accuracy_bins(traffic: Traffic, most_bins: int = 120) -> pd.DataFrame:
     as the bin has distinct base samples, since asking a sample again tells little that is new.
     """
     horizon_s, requests = traffic.run.horizon_s, traffic.everything
-    told = requests[["arrived_at_s", "base_id", "correct", "client_right"]]
-    held_out = told[requests["held_out"] & (requests["outcome"] != "in_flight")]
-    width = accuracy_bin_s(horizon_s, len(held_out), most_bins)
-    rows = held_out.groupby((held_out["arrived_at_s"] // width).astype("int64"))
-    bins = rows[["correct", "client_right"]].mean()
-    bins.columns = pd.Index(["fleet", "clients"])
-    bins["low"], bins["high"] = wilson(
-        bins["fleet"].to_numpy(dtype=float), np.asarray(rows["base_id"].nunique(), dtype=np.float64)
+    columns = {name: requests[name].to_numpy() for name in ("correct", "client_right")}
+    arrived_at_s, base = requests["arrived_at_s"].to_numpy(), requests["base_id"].to_numpy()
+    held_out = requests["held_out"].to_numpy() & (requests["outcome"] != "in_flight").to_numpy()
+    width = accuracy_bin_s(horizon_s, int(np.count_nonzero(held_out)), most_bins)
+    size, bases = int(horizon_s // width) + 1, np.unique(traffic.run.samples["base_id"])
+    sums, is_met = np.zeros((3, size)), np.zeros((size, bases.size), dtype=bool)
+    for places in pieces(held_out.size):
+        mine = held_out[places]
+        bin_of = (arrived_at_s[places][mine] // width).astype(np.int64)
+        is_met[bin_of, np.searchsorted(bases, base[places][mine])] = True
+        for row, weights in enumerate((None, *(values[places][mine] for values in columns.values()))):
+            sums[row] += np.bincount(bin_of, weights, size)
+    bins = np.flatnonzero(sums[0])
+    asked, right, alone = sums[:, bins]
+    low, high = wilson(right / asked, is_met[bins].sum(axis=1).astype(np.float64))
+    middle_s = np.minimum((bins + 0.5) * width, (bins * width + horizon_s) / 2)
+    return pd.DataFrame(
+        {"fleet": right / asked, "clients": alone / asked, "low": low, "high": high, "middle_s": middle_s}
     )
-    bins["middle_s"] = np.minimum(
-        (bins.index.to_numpy(dtype=float) + 0.5) * width, (bins.index * width + horizon_s) / 2
-    )
-    return bins

@@ -159,6 +159,7 @@ def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
 def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
     everyone = np.ones(len(traffic.requests), dtype=bool)
     of_all = {name: _latency(traffic, f"{name}_s", span, everyone) for name in ("first", "final")}
+    traffic.let_go()
     by_outcome = {name: _latency(traffic, "final_s", span, traffic.is_outcome(name)) for name in OUTCOMES}
     return of_all | {"by_outcome": by_outcome}
 

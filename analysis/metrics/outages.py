@@ -37,9 +37,6 @@ def outages(traffic: Traffic) -> dict[str, Any]:
     return {
         "normal_waiting": normal,
         "of_single_links": len(own_link_periods(traffic.run)),
-        **{
-            name: breakdown(traffic, places_of(part(traffic)), relaxations)
-            for name, part in WINDOWS.items()
-        },
+        **{name: breakdown(traffic, places_of(part(traffic)), relaxations) for name, part in WINDOWS.items()},
         "each": each,
     }

@@ -134,8 +134,9 @@ def summary_of(traffic: Traffic, work: Executor | None = None) -> dict[str, Any]
             return _ready(without_rows(traffic, SECTIONS))
         reasons = _section(reasons_against, traffic)  # finds what many sections ask for
         with nullcontext(work) if work else side_by_side(len(traffic.requests)) as doing:
-            found = {name: doing.submit(_section, section, traffic) for name, section in SECTIONS.items()}
-            numbers = {name: section.result() for name, section in found.items()}
+            # From the last on, among which are the longest: the short ones fill up what they leave.
+            found = {name: doing.submit(_section, SECTIONS[name], traffic) for name in reversed(SECTIONS)}
+            numbers = {name: found[name].result() for name in SECTIONS}
     return _ready({"valid": not reasons, "invalid_because": reasons} | numbers)
 
 

@@ -36,7 +36,7 @@ def finish(
     sweep(run.path)
     traffic = traffic_kept(run)
     with in_one_line(run.warnings), side_by_side(len(traffic.requests)) as work:
-        begun = run_page.begin(traffic, work) if pictures else None
+        begun = run_page.begin(traffic, work, png) if pictures else None
         summary = summary_of(traffic, work)
         if begun is not None:
             run_page.write_pictures(traffic, summary, begun, png)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
 from analysis.figures import drawings_of
 from analysis.figures.predictions import predictions
@@ -49,28 +49,37 @@ STAGES = {  # by their keys in timing.json
 
 @dataclass(frozen=True)
 class Begun:
-    """What of a page needs no summary: the figures by name, and the content of the trace, b"" of no traffic."""
+    """What of a page needs no summary: the figures by name; of traffic with rows the numbers that can be
+    zoomed into, and the content of the trace, both empty of any other."""
 
-    figures: Future[dict[str, Figure]]
+    pictures: Future[dict[str, Saved]]
+    zoom: Future[Markup]
     trace: Future[bytes]
 
 
-def begin(traffic: Traffic, work: Executor) -> Begun:
-    """Has everything drawn for which the summary is not needed. One thread draws: matplotlib knows one."""
-    return Begun(work.submit(_drawn, traffic), work.submit(_trace, traffic))
+def begin(traffic: Traffic, work: Executor, png: bool = False) -> Begun:
+    """Has everything made for which the summary is not needed. One thread draws, as matplotlib asks."""
+    return Begun(work.submit(_drawn, traffic, png), work.submit(_zoom, traffic), work.submit(_trace, traffic))
 
 
-def _drawn(traffic: Traffic) -> dict[str, Figure]:
-    found = {}
+def _drawn(traffic: Traffic, png: bool) -> dict[str, Saved]:
+    drawn = {}
     for name, drawing in drawings_of(traffic.run).items():
-        found[name] = drawing.draw(traffic)
+        drawn[name] = drawing.draw(traffic)
         traffic.let_go()
-    return found
+    return {name: saved(figure, png) for name, figure in drawn.items()}
+
+
+def _zoom(traffic: Traffic) -> Markup:
+    return as_script(zoom_data(traffic)) if _has_requests(traffic.run) else Markup()
 
 
 def _trace(traffic: Traffic) -> bytes:
-    is_told = traffic.run.horizon_s > 0 and traffic.run.keeps_rows
-    return to_trace_file(trace_of(traffic)) if is_told else b""
+    return to_trace_file(trace_of(traffic)) if _has_requests(traffic.run) else b""
+
+
+def _has_requests(run: Run) -> bool:
+    return run.horizon_s > 0 and run.keeps_rows
 
 
 def write_pictures(traffic: Traffic, summary: dict[str, Any], begun: Begun, png: bool = False) -> None:
@@ -79,11 +88,11 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], begun: Begun, png:
     A page of what could still be read of the folder goes.
     """
     run = traffic.run
-    pictures = {name: saved(figure, png) for name, figure in begun.figures.result().items()}
+    pictures = begun.pictures.result()
     if by_law := summary["predictions"]:
         wide, narrow = (predictions(by_law, traffic.outages, width_in) for width_in in (WIDTH_IN, PHONE_IN))
         pictures["predictions"] = saved(wide, png, narrow)
-    html = render(traffic, summary, pictures)
+    html = render(traffic, summary, pictures, begun.zoom.result())
     traffic.let_go()
     for name, figure in pictures.items():
         write_figure(run.path / "figures" / name, figure)
@@ -93,8 +102,8 @@ def write_pictures(traffic: Traffic, summary: dict[str, Any], begun: Begun, png:
     (run.path / PARTIAL).unlink(missing_ok=True)
 
 
-def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]) -> str:
-    """The report as one page that loads nothing: `pictures` are part of it.
+def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved], zoom: Markup) -> str:
+    """The report as one page that loads nothing: `pictures` are part of it, and the script `zoom`.
 
     It opens with what ran and the time line; laws come after what was seen.
     """
@@ -135,7 +144,7 @@ def render(traffic: Traffic, summary: dict[str, Any], pictures: dict[str, Saved]
         facts=told | trained_on(run),
         ran=[*setup(run.scenario)[RAN], ("made by", made_by(run.path, run.horizon_s > 0))],
         timeline=figures.pop("timeline", None),
-        zoom=as_script(zoom_data(traffic)) if run.horizon_s > 0 and run.keeps_rows else "",
+        zoom=zoom,
         counted_span=between(run.warm_up_s, run.horizon_s),
         zoom_bins=bins_in_words(traffic),
         figures=list(figures.values()),

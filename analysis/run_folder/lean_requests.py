@@ -1,9 +1,10 @@
 """The requests of a run as few, narrow columns, about 60 bytes each: what metrics and figures count.
-Between the run folder and `analysis.run_folder.traffic`; parts are read one by one, so that wide rows never
-pile up."""
+Between the run folder and `analysis.run_folder.traffic`; of its parts few are read at a time, so that wide
+rows never pile up."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 
 from analysis.metrics.replica_time import replica_seconds
 from analysis.run_folder.calls import calls_of
-from analysis.run_folder.charges import charged_attempts, price_of, tells_by_cost
-from analysis.run_folder.files import part_paths, read_table, refuse_gaps
+from analysis.run_folder.charges import charged_attempts, price_of
+from analysis.run_folder.files import part_paths, refuse_gaps
 from analysis.run_folder.filled import Filled
 from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.own_work import has_work_of_traces
 from analysis.run_folder.payloads import bytes_up, items_sent, narrowest
 from analysis.run_folder.run import Run
+from analysis.run_folder.several_attempts import SERVED, add_several, told_by_own_row
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
+from analysis.side_by_side import in_order, side_by_side
 from analysis.statistics.room import taken
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
@@ -56,7 +59,6 @@ NEEDED = (
     "cost",
 )
 AGE = columns_by_run.NEAREST[1].name
-SERVED = ["sent_at_s", "started_at_s", "finished_at_s", "replica", "batch_size"]
 
 
 def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
@@ -85,28 +87,42 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     arrivals = int(run.timeline["arrivals"].sum()) if skipped is None else 0
     filled = Filled(arrivals)
     is_needed = run.horizon_s > 0 and skipped is None and run.keeps_rows
-    for path in part_paths(run.path, "requests", needed=is_needed):
-        try:
-            table = read_requests(run, path, _schema(run), _needed(run))
-            narrow = _narrow(run, table, bases, names, several)
-        except BadInput as error:
-            if skipped is None:
-                raise
-            skipped.append(str(error))
-            continue
-        filled.add(narrow)
-    if not filled.rows:
-        empty = _schema(run).empty_table().select(_needed(run))
-        filled.add(_narrow(run, empty, bases, names, several))
-    found = filled.columns()
-    del filled
-    pa.default_memory_pool().release_unused()
-    if skipped is None and run.keeps_rows:
-        refuse_gaps(run.path / "requests", found["request_id"], arrivals)
-        _add_several(run, found, several)
-    order = _in_order(found["arrived_at_s"], found["request_id"])
-    # Column by column: a sort of them all at once would hold them twice.
-    sorted_columns: dict[str, Any] = {name: taken(found.pop(name), order) for name in list(found)}
+    schema, needed = _schema(run), _needed(run)
+
+    def read(path: Path) -> tuple[dict[str, Array], pd.DataFrame]:
+        return _narrow(run, read_requests(run, path, schema, needed), bases, names)
+
+    with side_by_side(arrivals) as work:
+        for part in in_order(work, read, part_paths(run.path, "requests", needed=is_needed)):
+            try:
+                narrow, again = part.result()
+            except BadInput as error:
+                if skipped is None:
+                    raise
+                skipped.append(str(error))
+                continue
+            filled.add(narrow)
+            several.append(again)
+        if not filled.rows:
+            narrow, again = _narrow(run, schema.empty_table().select(needed), bases, names)
+            filled.add(narrow)
+            several.append(again)
+        found = filled.columns()
+        del filled
+        pa.default_memory_pool().release_unused()
+        order = work.submit(_in_order, found["arrived_at_s"], found["request_id"])
+        if skipped is None and run.keeps_rows:
+            refuse_gaps(run.path / "requests", found["request_id"], arrivals)
+            add_several(run, found, several)
+
+        def sort(name: str) -> Array:
+            return taken(found.pop(name), order.result())
+
+        # Column by column: a sort of them all at once would hold them twice.
+        listed = list(found)
+        sorted_columns: dict[str, Any] = {
+            name: column.result() for name, column in zip(listed, in_order(work, sort, listed), strict=True)
+        }
     for name, known in names.items():
         sorted_columns[name] = pd.Categorical.from_codes(sorted_columns[name], pd.Index(list(known)))
     return pd.DataFrame(sorted_columns, copy=False)
@@ -135,10 +151,6 @@ def _needed(run: Run) -> list[str]:
     return [*NEEDED, *_schema(run).names[len(columns.REQUESTS) :]]
 
 
-def _cold(run: Run) -> list[str]:
-    return [columns_by_run.COLD.name] if run.has_calls else []
-
-
 def _categories(run: Run) -> dict[str, tuple[str, ...]]:
     return {
         "group": tuple(run.groups),
@@ -155,9 +167,8 @@ def _narrow(
     table: pa.Table,
     bases: pd.Series[int],
     names: dict[str, tuple[str, ...]],
-    several: list[pd.DataFrame],
-) -> dict[str, Array]:
-    """One part's columns; requests with several attempts are noted in `several`."""
+) -> tuple[dict[str, Array], pd.DataFrame]:
+    """One part's columns; and of its requests with several attempts what their attempts are read by."""
     codes = {name: codes_of(run, table, name, values) for name, values in names.items()}
     rows = {name: table[name].to_numpy() for name in _needed(run) if name not in names}
     base_id = bases.reindex(rows["sample_id"]).to_numpy(dtype=np.float64)
@@ -173,10 +184,9 @@ def _narrow(
     sent = bytes_up(run, rows, codes["group"], codes["server_cause"]) * rows["attempts"] * items
     once = rows["attempts"] == 1
     again = rows["attempts"] > 1
-    told = {name: rows[name] for name in ("request_id", "attempts", *_used(run))}
+    told = {name: rows[name] for name in ("request_id", "attempts", *told_by_own_row(run))}
     told |= {"group": codes["group"], "is_remote": is_remote, "is_open": is_open, "items": items}
-    several.append(pd.DataFrame(told)[again])
-    return {
+    columns_of_part = {
         **{name: rows[name] for name in ("request_id", "client_id", "sample_id", "held_out", "arrived_at_s")},
         **{name: rows[name] for name in ("label", "score", "deferred", "attempts")},
         **{name: values.astype(_kind_of(names[name])) for name, values in codes.items()},
@@ -202,12 +212,7 @@ def _narrow(
         "service_s": np.where(once, service_s, 0.0).astype(np.float32),
         "wasted_s": np.where(once & ~is_remote & ~is_open, service_s, 0.0).astype(np.float32),
     }
-
-
-def _used(run: Run) -> list[str]:
-    """What a request's own row keeps of the attempt whose answer was given, and no other has: two may leave
-    at one instant, to different options."""
-    return ["sent_at_s", "finished_at_s", *(["option"] if run.has_options else [])]
+    return columns_of_part, pd.DataFrame(told)[again]
 
 
 def _prices(run: Run, rows: dict[str, Array], group: NDArray[np.int16]) -> dict[str, Array]:
@@ -245,50 +250,3 @@ def _kind_of(names: tuple[str, ...]) -> type[np.signedinteger[Any]]:
 
 def _deadline_s(group: dict[str, Any]) -> float:
     return np.inf if group["deadline_s"] is None else float(group["deadline_s"])
-
-
-def _add_several(run: Run, found: dict[str, Array], several: list[pd.DataFrame]) -> None:
-    """Replica time, bytes and charges of the requests with several attempts, from the attempts' own table."""
-    known = pd.concat(several, ignore_index=True).sort_values("request_id", ignore_index=True)
-    ids = known["request_id"].to_numpy()
-    service_s, wasted_s, charged, sent, first_server = (np.zeros(len(known)) for _ in range(5))
-    calls: dict[str, Array] = {}
-    listed = 0
-    for path in part_paths(run.path, "attempts", needed=False):
-        schema = columns_by_run.attempts(run.has_options, run.has_calls, run.computes, run.swaps)
-        asked = ["option", "server"] if run.has_options else []
-        named = ["request_id", "attempt", "charged", "server_cause", "reached_at_s"]
-        table = read_table(path, schema, [*named, *SERVED, *_cold(run), *asked])
-        coded = {"server_cause", "server"}
-        rows = {name: table[name].to_numpy() for name in table.column_names if name not in coded}
-        rows |= {"server": server_asked(run, table)}
-        cause = codes_of(run, table, "server_cause", columns.CAUSES)
-        at = np.minimum(np.searchsorted(ids, rows["request_id"]), max(0, ids.size - 1))
-        if at.size and not (ids.size and (ids[at] == rows["request_id"]).all()):
-            raise BadInput(f"{run.path / 'attempts'}: rows of a request without several attempts")
-        of, seconds = known.iloc[at], replica_seconds(run, rows)
-        is_used = of["is_remote"].to_numpy().copy()
-        for name in _used(run):
-            is_used &= of[name].to_numpy() == rows[name]
-        np.add.at(service_s, at, seconds)
-        np.add.at(charged, at, rows["charged"])
-        np.add.at(sent, at, bytes_up(run, rows, of["group"].to_numpy(), cause))
-        for name, values in calls_of(run, rows, seconds).items():
-            np.add.at(calls.setdefault(name, np.zeros(len(known))), at, values)
-        np.add.at(wasted_s, at, np.where(is_used | of["is_open"].to_numpy(), 0.0, seconds))
-        first = rows["attempt"] == 1
-        first_server[at[first]] = rows["server"][first]
-        listed += at.size
-    made = int(known["attempts"].sum())
-    if listed != made:
-        raise BadInput(f"{run.path / 'attempts'}: {listed} rows for {made} attempts; parts are missing")
-    again = np.flatnonzero(found["attempts"] > 1)
-    place = np.searchsorted(ids, found["request_id"][again])
-    sent *= known["items"].to_numpy()
-    told = {"service_s": service_s, "wasted_s": wasted_s, "bytes_up": sent, **calls}
-    if not tells_by_cost(run):
-        told["charged"] = charged
-    if len(run.servers) > 1:
-        told["first_server"] = first_server
-    for name, values in told.items():
-        found[name][again] = values[place]

@@ -43,9 +43,7 @@ class Latencies:
     def among(self, mask: Mask) -> Latencies:
         if mask.all():
             return self
-        return replace(
-            self, arrived_at_s=picked(self.arrived_at_s, mask), taken_s=picked(self.taken_s, mask)
-        )
+        return replace(self, arrived_at_s=picked(self.arrived_at_s, mask), taken_s=picked(self.taken_s, mask))
 
     @cached_property
     def curve(self) -> Curve | Ranked:
