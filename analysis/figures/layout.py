@@ -3,9 +3,13 @@ Between the drawings, whose panels make room for their words, and the files, whi
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import Bbox
+
+DIGITS = 9  # of shares of a figure's size
 
 
 def _beyond(figure: Figure) -> float:
@@ -29,5 +33,15 @@ def lay_out(figure: Figure) -> None:
         # The places that panels got brought ticks for which there was no room.
         engine.set(rect=(0.0, 0.0, 0.995 - beyond, 1.0))
         engine.execute(figure)
+    _round(figure)
     figure.dpi = dpi
     figure.set_layout_engine(None)
+
+
+def _round(figure: Figure) -> None:
+    """Rounds the places of all panels: in what order the solver adds up, and so its last bits, follows from
+    where in memory its variables happen to lie."""
+    for axes in figure.axes:
+        place = axes.get_position(original=True).get_points()
+        axes.set_position(Bbox(np.round(place, DIGITS)))
+        axes.set_in_layout(True)  # as it was: whoever sets a place by hand takes a panel out of the layout

@@ -15,6 +15,7 @@ from analysis.metrics.service import amplification, cost_of, in_time, served_in_
 from analysis.run_folder.parts import Rows, rows_of
 from analysis.run_folder.traffic import Traffic, share
 from analysis.statistics.percentiles import LEVELS
+from analysis.statistics.room import picked
 
 
 def by_whom(section: str) -> Callable[[Traffic], dict[str, Any]]:
@@ -25,7 +26,8 @@ def by_whom(section: str) -> Callable[[Traffic], dict[str, Any]]:
         relaxations, touched = span_of(traffic).relaxations, traffic.is_affected
         found = {}
         for name, rows in rows_of(traffic, section).items():
-            parts = {"whole_run": rows, "affected": rows[touched[rows]], "unaffected": rows[~touched[rows]]}
+            mine = touched[rows]
+            parts = {"whole_run": rows, "affected": picked(rows, mine), "unaffected": picked(rows, ~mine)}
             found[name] = {which: breakdown(traffic, part, relaxations) for which, part in parts.items()}
         return found
 

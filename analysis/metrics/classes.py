@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.run_folder.traffic import Floats, Mask, Traffic
 from analysis.statistics.cells import numbered
 from analysis.statistics.pieces import pieces
-from analysis.statistics.room import laid_down
+from analysis.statistics.room import laid_down, put_back
 
 MOST = 1_000_000  # requests that are put in order
 
@@ -86,7 +86,7 @@ def _auroc(traffic: Traffic, among: Mask) -> dict[str, Any]:
     """P(score of one whom the client has wrong > that of one whom it has right), ties half; its interval by
     DeLong, DeLong and Clarke-Pearson (1988), over clients and samples. NaN where all are alike."""
     score, wrong = _of(traffic, among)
-    values, (mass, right) = np.full(len(among), np.nan), (wrong.sum(), (1.0 - wrong).sum())
+    values, mass, right = np.full(len(score), np.nan), wrong.sum(), (1.0 - wrong).sum()
     if mass > 0 and right > 0:
         distinct, place = np.unique(score, return_inverse=True)
         below = _below(place, 1.0 - wrong)
@@ -94,10 +94,8 @@ def _auroc(traffic: Traffic, among: Mask) -> dict[str, Any]:
         of_wrong, of_right = below / right, beside / mass
         area = float((of_wrong * wrong).sum() / mass)
         n = len(score)
-        values[among] = area + n * (
-            wrong * (of_wrong - area) / mass + (1.0 - wrong) * (of_right - area) / right
-        )
-    return traffic.clusters.mean(values, among)
+        values = area + n * (wrong * (of_wrong - area) / mass + (1.0 - wrong) * (of_right - area) / right)
+    return traffic.clusters.mean(put_back(values, among, np.nan), among)
 
 
 def _below(place: NDArray[np.intp], weight: Floats) -> Floats:
@@ -120,10 +118,9 @@ def _aurc(traffic: Traffic, among: Mask) -> dict[str, Any]:
     # Over all coverages at which each is kept, by the mean over the orders of what ties.
     harmonic = _mean_of_each((1.0 / kept)[::-1].cumsum()[::-1], tied)
     later = _mean_of_each((expected / kept)[::-1].cumsum()[::-1], tied)
-    values = np.zeros(len(among))
-    place = np.flatnonzero(among)[order]
-    values[place] = lost * harmonic + lost.mean() - later
-    return traffic.clusters.mean(values, among)
+    values = np.empty(n)
+    values[order] = lost * harmonic + lost.mean() - later
+    return traffic.clusters.mean(put_back(values, among, 0.0), among)
 
 
 def _mean_of_each(values: Floats, tied: NDArray[np.intp]) -> Floats:

@@ -9,8 +9,9 @@ from analysis.metrics.breakdown import breakdown
 from analysis.metrics.recovery import normal_waiting, recoveries
 from analysis.metrics.run_length import span_of
 from analysis.run_folder.outages import own_link_periods
-from analysis.run_folder.parts import OF_EACH, WINDOWS, after_until_s, places_of
+from analysis.run_folder.parts import OF_EACH, WINDOWS, after_until_s
 from analysis.run_folder.traffic import Traffic
+from analysis.statistics.room import places_in
 
 
 def outages(traffic: Traffic) -> dict[str, Any]:
@@ -37,6 +38,6 @@ def outages(traffic: Traffic) -> dict[str, Any]:
     return {
         "normal_waiting": normal,
         "of_single_links": len(own_link_periods(traffic.run)),
-        **{name: breakdown(traffic, places_of(part(traffic)), relaxations) for name, part in WINDOWS.items()},
+        **{name: breakdown(traffic, places_in(part(traffic)), relaxations) for name, part in WINDOWS.items()},
         "each": each,
     }

@@ -14,6 +14,7 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.servers import switches
 from analysis.run_folder.traffic import Arrivals, Mask
 from analysis.statistics.cells import order_of
+from analysis.statistics.room import places_in
 
 Part = Callable[[Arrivals], Mask]
 Rows = NDArray[np.int32]
@@ -145,12 +146,7 @@ def rows_of(of: Arrivals, section: str) -> dict[str, Rows]:
     """The places of the requests of each part of a section of `OF_WHOM`, ascending."""
     if section == "groups":
         return rows_of_groups(of)
-    return {name: places_of(of_whom(of, section, name)) for name in names_of(of.run, section)}
-
-
-def places_of(among: Mask) -> Rows:
-    """The places of the requests in a mask (n,), ascending."""
-    return np.flatnonzero(among).astype(np.int32)
+    return {name: places_in(of_whom(of, section, name)) for name in names_of(of.run, section)}
 
 
 def after_until_s(of: Arrivals, outage: Outage) -> float:

@@ -15,7 +15,7 @@ from scipy import special
 from analysis.statistics.estimates import LEVEL, student
 from analysis.statistics.pieces import AT_ONCE, pieces
 from analysis.statistics.ranked import MOST_OPEN, Ranked
-from analysis.statistics.room import picked
+from analysis.statistics.room import laid_down, picked
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -99,8 +99,12 @@ def latencies(
     arrived_at_s: Floats, taken_s: NDArray[Any], is_open: Mask, end_s: float, relaxations: float = np.inf
 ) -> Latencies:
     """Of requests whose time is NaN where they have no answer (n,); `is_open`: and may still get one."""
-    missing = np.isnan(taken_s)
-    taken = np.where(missing & ~is_open, taken_s.dtype.type(np.inf), taken_s)
+    infinite = taken_s.dtype.type(np.inf)
+
+    def some(places: slice) -> NDArray[Any]:
+        return np.where(np.isnan(taken_s[places]) & ~is_open[places], infinite, taken_s[places])
+
+    taken = laid_down(some, taken_s.size, taken_s.dtype)
     return Latencies(np.asarray(arrived_at_s, dtype=np.float64), taken, end_s, relaxations)
 
 

@@ -92,6 +92,29 @@ def picked(values: NDArray[Any], among: NDArray[np.bool_]) -> NDArray[Any]:
     return found.whole()
 
 
+def put_back(values: NDArray[Any], among: NDArray[np.bool_], otherwise: float) -> NDArray[np.float64]:
+    """An array (n,) with the values (k,), in order, where a mask (n,) has them, and `otherwise` elsewhere."""
+    done = 0
+
+    def some(piece: slice) -> NDArray[np.float64]:
+        nonlocal done
+        mine = among[piece]
+        found, first = np.full(mine.size, otherwise), done
+        done += int(np.count_nonzero(mine))
+        found[mine] = values[first:done]
+        return found
+
+    return laid_down(some, among.size, np.float64)
+
+
+def places_in(among: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The places that a mask (n,) has, ascending, (k,), with room for them."""
+    found = _Laid(int(np.count_nonzero(among)), np.int32)
+    for piece in pieces(among.size):
+        found.add(np.flatnonzero(among[piece]).astype(np.int32) + np.int32(piece.start))
+    return found.whole()
+
+
 def laid_down(values: Callable[[slice], NDArray[Any]], count: int, kind: DTypeLike) -> NDArray[Any]:
     """So many values, piece by piece, with room for them."""
     return laid_beside(lambda piece: [values(piece)], count, [kind])[0]

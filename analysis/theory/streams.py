@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.run_folder.kept import kept
 from analysis.run_folder.traffic import Traffic
+from analysis.statistics.pieces import pieces
 
 Floats = NDArray[np.float64]
 SHAPES = ("constant", "diurnal", "flash_crowd", "profile", "ramp")
@@ -144,10 +145,12 @@ def _decided(traffic: Traffic, group: str) -> tuple[float, ...]:
     """The share that the policy sent in each minute; one without a decision is like the one before."""
     requests = traffic.everything
     mine = np.asarray(requests["group"] == group) & requests["is_decided"].to_numpy()
-    minute = (requests["arrived_at_s"].to_numpy()[mine] // STEP_S).astype(np.int64)
-    count = max(1, int(np.ceil(traffic.run.horizon_s / STEP_S)))
-    decided = np.bincount(minute, minlength=count)
-    sent = np.bincount(minute, weights=requests["deferred"].to_numpy(dtype=float)[mine], minlength=count)
+    arrived_at_s, deferred = requests["arrived_at_s"].to_numpy(), requests["deferred"].to_numpy()
+    decided, sent = np.zeros((2, max(1, int(np.ceil(traffic.run.horizon_s / STEP_S)))))
+    for places in pieces(mine.size):
+        minute = (arrived_at_s[places][mine[places]] // STEP_S).astype(np.int64)
+        decided += np.bincount(minute, minlength=decided.size)
+        sent += np.bincount(minute, deferred[places][mine[places]], decided.size)
     shares, last = [], float(sent.sum() / max(1, decided.sum()))
     for part, whole in zip(sent, decided, strict=True):
         last = float(part / whole) if whole else last
