@@ -9,30 +9,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_pieces import cut
 from numpy.typing import NDArray
 
 import analysis
-from analysis.metrics import by_client
 from analysis.metrics.summary import summarise
-from analysis.run_folder import filled, per_request
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import traffic_of
-from analysis.statistics import clusters as by_clusters
-from analysis.statistics import percentiles, pieces, room, scattered
+from analysis.statistics import room
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.in_time import Span, mean_in_time, share_in_time
 from analysis.statistics.leverage import shape_of
 from analysis.statistics.scattered import Scattered, estimated
 
 Finished = tuple[Path, dict[str, Any]]
-CUTTING = (by_client, by_clusters, filled, per_request, percentiles, pieces, scattered)
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of 1,000, and every column in a file."""
-    for module in CUTTING:
-        monkeypatch.setattr(module, "AT_ONCE", 1000)
+    cut(monkeypatch)
     monkeypatch.setattr(room, "LARGE", 1)
 
 
@@ -102,8 +98,7 @@ def peak_bytes_a_request(n: int) -> float:
 def test_a_share_of_many_requests_takes_few_bytes_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """By client and sample, what grows by requests is a mask; cell by cell it is everything."""
     whole = peak_bytes_a_request(100_000)
-    for module in CUTTING:
-        monkeypatch.setattr(module, "AT_ONCE", 4000)
+    cut(monkeypatch, 4000)
     assert peak_bytes_a_request(100_000) < 6
     assert whole > 12
 
