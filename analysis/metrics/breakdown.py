@@ -51,12 +51,15 @@ def _breakdown(part: Traffic, relaxations: float) -> dict[str, Any]:
     everyone, known, held_out = np.ones(len(requests), dtype=bool), part.known, part.held_out
     times = part.latencies()
     taken = spread(times, relaxations)
-    estimate = part.clusters.share
+    accuracy, client_accuracy = (
+        part.clusters.share(right, held_out) for right in (part.correct, part.column("client_right"))
+    )
+    part.let_go()
     sent, decided = (part.column(name) for name in ("deferred", "is_decided"))
     return {
         "requests": len(requests),
-        "accuracy": estimate(part.correct, held_out),
-        "client_accuracy": estimate(part.column("client_right"), held_out),
+        "accuracy": accuracy,
+        "client_accuracy": client_accuracy,
         "deferral_rate": share(sent, decided),
         "answered_by_server_share": share(part.is_answered_by("server"), known),
         "timed_out_share": share(part.is_outcome("timed_out"), known),

@@ -31,4 +31,6 @@ def numbers_per_request(
     def some(places: slice) -> Sequence[NDArray[Any]]:
         return numbers(replace(traffic, requests=traffic.requests.iloc[places]))
 
-    return laid_beside(some, count, [each.dtype for each in some(slice(0, 1))])
+    found = laid_beside(some, count, [each.dtype for each in some(slice(0, 1))])
+    traffic.let_go()
+    return found

@@ -163,7 +163,7 @@ def rows_of(columns: dict[str, Any], places: NDArray[Any]) -> dict[str, Any]:
         found[name] = taken(codes, places)
         if codes is not whole:
             found[name] = pd.Categorical.from_codes(found[name], dtype=whole.dtype, validate=False)
-        if places.size > AT_ONCE:
+        if places.size > AT_ONCE // 16:  # fewer may touch few of its pages
             let_go([codes])
     return found
 
