@@ -221,8 +221,8 @@ class Traffic(Arrivals):
 
     @cached_property
     def _columns_in_files(self) -> list[NDArray[Any]]:
-        columns = (*columns_of(self.everything), *columns_of(self.requests), *self.clusters.arrays)
-        return [one for one in columns if files_of([one])]
+        columns = columns_of(self.everything) + columns_of(self.requests)
+        return [one for one in (*columns, *self.clusters.arrays) if files_of([one])]
 
     @cached_property
     def told(self) -> dict[bytes, dict[str, Any]]:
