@@ -171,6 +171,8 @@ CLIFFS: dict[str, Callable[[], Document]] = {
     ),
     "overload, no limit, 10,000 requests": lambda: overload(10_000),
     "overload, no limit, 40,000 requests": lambda: overload(40_000),
+    "overload, no limit, 400,000 requests": lambda: overload(400_000),
+    "overload, no limit, 1,600,000 requests": lambda: overload(1_600_000),
     "100,000 retries": lambda: retries(100_000),
     "1,000,000 retries": lambda: retries(1_000_000),
     "closed loops without thought, 10 clients": lambda: thoughtless(10),

@@ -4,7 +4,7 @@ What `clusters` estimates, by sums over clients and samples; only cells of sever
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -16,9 +16,10 @@ from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.estimates import Estimates, Floats, Mask, Spread
 from analysis.statistics.leverage import Held, spread_of
 from analysis.statistics.pieces import AT_ONCE, mean_among, pieces
-from analysis.statistics.room import taken
+from analysis.statistics.room import room, taken
 
 MOST_KEPT = 4  # masks of which what they hold is kept
+MANY_OF_EACH = 4  # requests of a cell, on average, from which on all of them are summed up by cells
 Values = Callable[[Any], NDArray[Any]]  # those of some requests, by a slice or by their places
 
 
@@ -53,7 +54,7 @@ class Scattered(Estimates):
     client: the code of each request's client, (n,); base: that of its base sample, times `groups`, plus that
     of its client's group, (n,); group: of each client, (clients,), below `groups`; bases: how many base
     samples; again: the places of all requests that share client and base sample with another, and maybe of
-    others, ascending, (k,); cell: which of these cells each is of, (k,).
+    others, ascending, (k,); None: of all, as most do; cell: which of these cells each is of, (k,) or (n,).
     """
 
     client: Codes
@@ -61,7 +62,7 @@ class Scattered(Estimates):
     group: NDArray[np.int64]
     bases: int
     groups: int
-    again: NDArray[Any]
+    again: NDArray[Any] | None
     cell: Codes
 
     def _estimate(self, values: NDArray[Any], among: Mask) -> tuple[dict[str, Any], Spread]:
@@ -107,13 +108,15 @@ class Scattered(Estimates):
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """All that grows by requests."""
-        return self.client, self.base, self.again, self.cell
+        return self.client, self.base, self.cell, *(() if self.again is None else (self.again,))
 
     def only(self, rows: NDArray[np.integer]) -> Clusters | Scattered:
         """Some of the requests alone, by their places (k,) ascending: as much work as they are many."""
         client, base = taken(self.client, rows), taken(self.base, rows)
         if rows.size <= AT_ONCE:
             return clusters(client, base // self.groups, self.group[client])
+        if self.again is None:
+            return replace(self, client=client, base=base, cell=taken(self.cell, rows))
         place = np.minimum(np.searchsorted(rows, self.again), rows.size - 1)
         is_in = rows[place] == self.again
         again, cell = place[is_in].astype(np.int32), self.cell[is_in]
@@ -144,11 +147,13 @@ class Scattered(Estimates):
         for client, base, weights, numbers in self._picked(values, are_bool, among, counted):
             by_client += np.bincount(client, weights, self.group.size)
             by_base += np.bincount(base, weights, by_base.size)
-            if weights is not None:
+            if weights is not None and self.again is not None:
                 squares += np.bincount(base, weights**2, by_base.size)
-            if weights is not None and numbers is not None:
-                crossed += np.bincount(base, weights * numbers, by_base.size)
+                if numbers is not None:
+                    crossed += np.bincount(base, weights * numbers, by_base.size)
         table = by_base.reshape(self.bases, self.groups)
+        if self.again is None:
+            return Summed(by_client, table, *self._squares_of_cells(values, among, counted))
         alone = table.sum(axis=0)
         of_squares = alone if are_bool else squares.reshape(table.shape).sum(axis=0)
         of_crossed = alone if counted is None else crossed.reshape(table.shape).sum(axis=0)
@@ -178,17 +183,26 @@ class Scattered(Estimates):
         self, squares: Floats, crossed: Floats, values: Values, among: Mask, counted: Mask | None
     ) -> tuple[Floats, Floats]:
         """Sums by group as if each request had a cell of its own, made those over the cells."""
-        sums, counts = self._of_cells(values, among, counted)
+        of_cells = self._squares_of_cells(values, among, counted)
         apart = self._squares_apart(values, among, counted)
-        of_cells = (np.bincount(self._group_of_cell, each, self.groups) for each in (sums**2, sums * counts))
         return tuple(  # type: ignore[return-value]
             whole + joined - single
             for whole, joined, single in zip((squares, crossed), of_cells, apart, strict=True)
         )
 
+    def _squares_of_cells(self, values: Values, among: Mask, counted: Mask | None) -> tuple[Floats, Floats]:
+        """Of the cells of `again`, by group: the squares of the sums, and their products with the counts."""
+        sums, counts = self._of_cells(values, among, counted)
+        squares, crossed = (
+            np.bincount(self._group_of_cell, each, self.groups).astype(np.float64, copy=False)
+            for each in (sums**2, sums * counts)
+        )
+        return squares, crossed
+
     def _squares_apart(self, values: Values, among: Mask, counted: Mask | None) -> tuple[Floats, Floats]:
         """The same two sums of the requests `again`, as if each had a cell of its own; by group."""
         squares, crossed = np.zeros((2, self.groups))
+        assert self.again is not None
         for places in pieces(self.again.size):
             rows, group = self.again[places], self._group_of_cell[self.cell[places]]
             some = np.where(among[rows], values(rows), 0.0)
@@ -201,8 +215,8 @@ class Scattered(Estimates):
     ) -> tuple[Floats, Floats]:
         """The sum of the values of each cell of `again`, and how many of its requests are numbered."""
         sums, counts = np.zeros((2, self._client_of_cell.size))
-        for places in pieces(self.again.size):
-            rows, cell = self.again[places], self.cell[places]
+        for places in pieces(self.cell.size):
+            rows, cell = places if self.again is None else self.again[places], self.cell[places]
             asked = among[rows]
             counts += np.bincount(cell, asked if counted is None else asked & counted[rows], sums.size)
             if values is not None:
@@ -231,7 +245,7 @@ class Scattered(Estimates):
     def _client_of_cell(self) -> Codes:
         """Of the cells of `again`."""
         client = np.zeros(int(self.cell.max(initial=-1)) + 1, dtype=np.int32)
-        client[self.cell] = self.client[self.again]
+        client[self.cell] = self.client if self.again is None else self.client[self.again]
         return client
 
     @cached_property
@@ -269,13 +283,17 @@ def estimated(client: NDArray[Any], base: NDArray[Any], group: NDArray[Any]) -> 
     return Scattered(narrow(client, 2**31 - 1), mixed, group_of, bases.size, groups, again, cell)
 
 
-def _shared(key: NDArray[Any], below: int) -> tuple[Codes, Codes]:
-    """The places of the keys (n,), all in [0, below), that are there several times, ascending, (k,); and
-    which of these keys each is, (k,)."""
+def _shared(key: NDArray[Any], below: int) -> tuple[Codes | None, Codes]:
+    """The places of the keys (n,), all in [0, below), that are there several times, ascending, (k,), None of
+    all if there are few keys; and which of these keys each is, (k,)."""
     order = order_of(key, below)
     kept = key[order]
     is_same = kept[1:] == kept[:-1]
     first, several = np.append(True, ~is_same), np.append(is_same, False)
+    if np.count_nonzero(first) * MANY_OF_EACH <= key.size:
+        cell = room(key.size, np.int32)
+        cell[order] = np.cumsum(first, dtype=np.int32) - 1
+        return None, cell
     several[1:] |= is_same
     places = order[several]
     cell = np.cumsum(first[several], dtype=np.int32) - 1

@@ -109,9 +109,9 @@ class Run:
     def advance(self) -> Chunk:
         """Runs the next window. Raises RunFailed if a law is broken."""
         start, horizon_s = self.at_s, self._scenario.horizon_s
-        end = min(self._windows.end(start), horizon_s)
-        last = end == horizon_s
         state, learning = self._state, self._learning
+        end = min(self._windows.end(start, state.rows["arrived"].size), horizon_s)
+        last = end == horizon_s
         began = perf_counter()
         arrivals = self._source.draw(self.chunks, start, end)
         ended, seconds, of_servers = run_window(

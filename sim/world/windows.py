@@ -21,8 +21,9 @@ Work = Callable[[float], float]  # what there is to do before an instant, in req
 class Windows(Protocol):
     """The law: where a window ends decides in which part a row is written, and nothing else about it."""
 
-    def end(self, start_s: float) -> float:
-        """Where the window ends that begins at `start_s`; maybe beyond the horizon."""
+    def end(self, start_s: float, open_requests: int, /) -> float:
+        """Where the window ends that begins at `start_s`, with so many requests that have no outcome yet;
+        maybe beyond the horizon."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,17 @@ class EvenWindows:
 
     every_s: float
 
-    def end(self, start_s: float) -> float:
+    def end(self, start_s: float, _open: int = 0, /) -> float:
         return (round(start_s / self.every_s) + 1) * self.every_s
 
 
 class WindowsByWork:
     """Whole minutes, as many as are expected to bring `MOST_REQUESTS` requests, or other things that take as
-    long; but one at least, and none that is longer than `MOST_S`.
+    long; but one at least, and none that is longer than `MOST_S`. Where more requests than that are open they
+    bring as many as these: each window carries all that are open, which would take the square of them.
 
-    They follow from the scenario and the end of the window before, so a run that goes on has the same ones.
+    They follow from the scenario and from where the window before left the run, so one that goes on has the
+    same ones.
     """
 
     def __init__(self, world: World) -> None:
@@ -60,9 +63,9 @@ class WindowsByWork:
                 self._parts.append(_regular(server.autoscaling.interval_s))
         self._parts.append(lambda at_s: float(sum(one.searchsorted(at_s) for one in changes)))
 
-    def end(self, start_s: float) -> float:
+    def end(self, start_s: float, open_requests: int = 0, /) -> float:
         first = round(start_s / CHUNK_S)
-        most = self._work(start_s) + MOST_REQUESTS
+        most = self._work(start_s) + max(MOST_REQUESTS, open_requests)
         low, high = first + 1, first + int(MOST_S / CHUNK_S)
         while low < high:
             middle = (low + high + 1) // 2

@@ -86,6 +86,28 @@ def test_they_are_whole_minutes_and_hold_about_as_many_requests(process, shape, 
     assert len(drawn) == pytest.approx(expected.sum(), abs=6 * np.sqrt(expected.sum()) + 300)
 
 
+def test_what_is_open_is_carried_few_times(monkeypatch):
+    """At a server without a limit that gets five times what it can serve, most of all requests wait: to carry
+    them from minute to minute would take the square of them."""
+    monkeypatch.setattr(windows, "MOST_REQUESTS", 200)
+    asked = asking(10, 1.0, 3_000.0, server={"service": {"kind": "affine", "base_s": 0.5}})
+    world, learned, path = World(asked), made_up(asked), EnginePath("simpy", "")
+
+    def played(made: Any = None) -> tuple[int, pd.DataFrame]:
+        run, carried, rows = Run(world, learned, ScenarioArrivals(world), path=path, windows=made), 0, []
+        while not run.is_over:
+            carried += run._state.rows["arrived"].size
+            rows.append(run.advance().requests)
+        return carried, frame(pa.concat_tables(rows)).sort_values("request_id", ignore_index=True)
+
+    (carried, rows), (in_minutes, expected) = played(), played(EvenWindows(60.0))
+    is_open = int((rows["outcome"] == "in_flight").sum())
+    assert is_open > len(rows) / 2
+    assert carried < 3 * is_open
+    assert in_minutes > 10 * is_open
+    assert differences(rows, expected) == []
+
+
 def test_a_burst_in_a_trace_has_windows_of_its_own(tmp_path):
     """An hour of nothing, ten minutes of 30,000 requests each, and nothing again."""
     file = tmp_path / "burst.parquet"
