@@ -127,7 +127,7 @@ def fairness(traffic: Traffic) -> dict[str, Any]:
     """
     asked = traffic.clusters.held(traffic.held_out).clients
     table = accuracy_by_client(traffic)
-    per_client = table["fleet"].to_numpy(dtype=float)
+    per_client = table["fleet"]
     squares = float((per_client**2).sum())
     return {
         "clients": int(per_client.size),

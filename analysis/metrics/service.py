@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.metrics.each_server import each_server
@@ -17,6 +16,7 @@ from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import (
     availability_of,
     mean_of_steps,
+    Periods,
     own_link_periods,
     replica_steps,
     seconds_touched,
@@ -221,7 +221,7 @@ def availability(traffic: Traffic) -> dict[str, Any]:
         "replica_share": ratio(usable, replicas * weight.sum()),
         "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
         "outage_share": ratio(_touched_s(traffic, own), traffic.run.observed_s),
-        "outages": len(traffic.outages) + len(own),
+        "outages": len(traffic.outages) + own.client_id.size,
         "targets": by_target(traffic.run),
     }
 
@@ -240,14 +240,14 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
     return result
 
 
-def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
+def _touched_s(traffic: Traffic, own: Periods) -> float:
     """Seconds after the warm-up in an outage of anything shared or of the own link, mean over the clients."""
     warm_up_s = traffic.run.warm_up_s
     shared = np.array([(one.from_s, one.to_s) for one in traffic.outages]).reshape(-1, 2)
-    periods = own[["from_s", "until_s"]].to_numpy(dtype=float)
+    periods = np.column_stack([own.from_s, own.until_s])
     clients = sum(int(group["clients"]) for group in traffic.run.groups.values())
     begins, ends = apart(np.zeros(len(shared)), np.maximum(shared, warm_up_s))
-    mine_s, mine_until_s = apart(own["client_id"].to_numpy(dtype=float), np.maximum(periods, warm_up_s))
+    mine_s, mine_until_s = apart(own.client_id, np.maximum(periods, warm_up_s))
     # What of each of the links' own outages no shared one covers.
     covered = np.append(0.0, np.cumsum(ends - begins))
     marks = np.column_stack([begins, ends]).ravel()
@@ -258,10 +258,14 @@ def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
     return float(covered[-1]) + more_s / max(1, clients)
 
 
-def apart(whose: Floats, periods: Floats) -> tuple[Floats, Floats]:
+def apart(whose: NDArray[Any], periods: Floats) -> tuple[Floats, Floats]:
     """The union of everybody's `periods` (n, 2) as begins and ends that do not overlap, (n,), by whom."""
     order = np.lexsort((periods[:, 1], periods[:, 0], whose))
-    rows = pd.DataFrame({"whose": whose, "begins": periods[:, 0], "ends": periods[:, 1]}).iloc[order]
-    reached = rows.groupby("whose")["ends"].cummax().groupby(rows["whose"]).shift(fill_value=-np.inf)
-    begins, ends = (np.maximum(rows[name].to_numpy(), reached.to_numpy()) for name in ("begins", "ends"))
-    return begins, ends
+    begins, ends, count = periods[order, 0], periods[order, 1], order.size
+    is_first = np.append(True, np.diff(whose[order]) != 0)[:count]
+    by_end, rank = np.argsort(ends), np.empty(count, dtype=np.int64)
+    rank[by_end] = np.arange(count)
+    of = np.cumsum(is_first) * count  # apart by more than any rank, so that nobody looks back beyond their own
+    latest = ends[by_end[np.maximum.accumulate(of + rank) - of]]
+    reached = np.where(is_first, -np.inf, np.append(-np.inf, latest)[:count])
+    return np.maximum(begins, reached), np.maximum(ends, reached)

@@ -30,8 +30,8 @@ def reasons_against(traffic: Traffic) -> list[str]:
 
 def too_few_to_judge_learning(traffic: Traffic) -> str | None:
     """Of a run without traffic: all its numbers are means over the held-out samples."""
-    samples = traffic.run.samples
-    count = samples.loc[samples["held_out"], "base_id"].nunique()
+    samples = traffic.run.columns_of("samples")
+    count = np.unique(samples["base_id"][samples["held_out"]]).size
     if count >= LEAST_SAMPLES:
         return None
     return f"too few samples: {count} are held out, {LEAST_SAMPLES} needed"

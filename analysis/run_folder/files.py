@@ -58,21 +58,24 @@ def read_frame(path: Path, schema: pa.Schema | None) -> pd.DataFrame:
     return frame
 
 
-def read_words(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """The same, with names as text where `read_frame` gives categories."""
-    table = read_table(path, schema)
+def as_text(table: pa.Table) -> pa.Table:
+    """The same table, with names as text where `read_frame` gives categories."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return table
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file is there, or the run has left word of it, so that it should be."""
+    return path.is_file() or path.name in promised(path.parent)
 
 
 def read_if_there(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """The same; no rows where there is no such file, and the run has not left word of one either."""
-    if path.is_file() or path.name in promised(path.parent):
-        return read_words(path, schema)
-    return pd.DataFrame(columns=schema.names)
+    """What `read_frame` gives, names as text; no rows where there is no such file."""
+    table = read_table(path, schema) if is_there(path) else schema.empty_table()
+    frame: pd.DataFrame = as_text(table).to_pandas()
+    return frame
 
 
 AT_ONCE = 2**20  # rows

@@ -49,17 +49,7 @@ def _looked_up(run: Run, path: Path, table: pa.Table, name: str, field: pa.Field
         sizes = [int(group["clients"]) for group in run.groups.values()]
         of_client = np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
         return pa.DictionaryArray.from_arrays(pa.array(of_client[client]), pa.array(list(run.groups)))
-    samples = run.samples
-    known = samples["sample_id"].to_numpy()
-    order = np.argsort(known)
-    asked = table["sample_id"].to_numpy()
-    place = order[np.minimum(np.searchsorted(known, asked, sorter=order), max(0, known.size - 1))]
-    missing = known[place] != asked
-    if missing.any():
-        raise BadInput(
-            f"{path.parents[1] / 'samples.parquet'}: sample_id {asked[missing][0]} of requests is not listed"
-        )
-    values: Any = samples[name].to_numpy()[place]
+    values = run.columns_of("samples")[name][run.places_of_samples(table["sample_id"].to_numpy())]
     return pa.array(values.astype(field.type.to_pandas_dtype()), type=field.type)
 
 

@@ -80,15 +80,14 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     requests with one attempt alone.
     """
     names = _categories(run)
-    bases = run.samples.set_index("sample_id")["base_id"]
     several: list[pd.DataFrame] = []
-    arrivals = int(run.timeline["arrivals"].sum()) if skipped is None else 0
+    arrivals = int(run.columns_of("timeline")["arrivals"].sum()) if skipped is None else 0
     filled = Filled(arrivals)
     is_needed = run.horizon_s > 0 and skipped is None and run.keeps_rows
     for path in part_paths(run.path, "requests", needed=is_needed):
         try:
             table = read_requests(run, path, _schema(run), _needed(run))
-            narrow = _narrow(run, table, bases, names, several)
+            narrow = _narrow(run, table, names, several)
         except BadInput as error:
             if skipped is None:
                 raise
@@ -97,7 +96,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
         filled.add(narrow)
     if not filled.rows:
         empty = _schema(run).empty_table().select(_needed(run))
-        filled.add(_narrow(run, empty, bases, names, several))
+        filled.add(_narrow(run, empty, names, several))
     found = filled.columns()
     del filled
     pa.default_memory_pool().release_unused()
@@ -153,17 +152,13 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
 def _narrow(
     run: Run,
     table: pa.Table,
-    bases: pd.Series[int],
     names: dict[str, tuple[str, ...]],
     several: list[pd.DataFrame],
 ) -> dict[str, Array]:
     """One part's columns; requests with several attempts are noted in `several`."""
     codes = {name: codes_of(run, table, name, values) for name, values in names.items()}
     rows = {name: table[name].to_numpy() for name in _needed(run) if name not in names}
-    base_id = bases.reindex(rows["sample_id"]).to_numpy(dtype=np.float64)
-    if np.isnan(base_id).any():
-        missing = rows["sample_id"][np.isnan(base_id)][0]
-        raise BadInput(f"{run.path / 'samples.parquet'}: sample_id {missing} of requests is not listed")
+    base_id = run.columns_of("samples")["base_id"][run.places_of_samples(rows["sample_id"])]
     deadline_s = np.array([_deadline_s(group) for group in run.groups.values()])[codes["group"]]
     is_remote = codes["outcome"] == columns.OUTCOMES.index("remote")
     is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
@@ -183,7 +178,7 @@ def _narrow(
         **({"option": rows["option"]} if run.has_options else {}),
         **({"first_server": asked["server"]} if "server" in asked else {}),
         **_prices(run, rows, codes["group"]),
-        "base_id": base_id.astype(np.int32),
+        "base_id": base_id.astype(np.int32, copy=False),
         "is_decided": ~np.isnan(rows["decided_at_s"]),
         "first_s": (rows["first_answer_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "final_s": (rows["answered_at_s"] - rows["arrived_at_s"]).astype(np.float32),

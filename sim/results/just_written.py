@@ -1,5 +1,5 @@
-"""Small tables that this process wrote last, by the SHA-256 of their files: who reads such a file again has the
-table at hand. Between `sim.results.run_folder`, which writes, and the readers of run folders."""
+"""Small tables that this process wrote last, by the SHA-256 of their files: at hand for who reads one again.
+Between `sim.results.run_folder`, which writes, and the readers of run folders."""
 
 from __future__ import annotations
 
