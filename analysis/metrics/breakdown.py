@@ -38,21 +38,20 @@ def breakdown(traffic: Traffic, rows: Rows, relaxations: float) -> dict[str, Any
 
     relaxations: how many relaxation times of the server the run lasts.
     """
-    key = blake2b(rows.data, digest_size=16).digest() if rows.size < len(traffic.requests) else b""
+    key = blake2b(rows.data, digest_size=16).digest() if rows.size < traffic.count else b""
     if key not in traffic.told:
         traffic.told[key] = _breakdown(traffic.only(rows), relaxations)
     return traffic.told[key]
 
 
 def _breakdown(part: Traffic, relaxations: float) -> dict[str, Any]:
-    requests = part.requests
-    everyone, known, held_out = np.ones(len(requests), dtype=bool), part.known, part.held_out
+    everyone, known, held_out = np.ones(part.count, dtype=bool), part.known, part.held_out
     times = part.latencies()
     taken = spread(times, relaxations)
     estimate = part.clusters.share
     sent, decided = (part.column(name) for name in ("deferred", "is_decided"))
     return {
-        "requests": len(requests),
+        "requests": part.count,
         "accuracy": estimate(part.correct, held_out),
         "client_accuracy": estimate(part.column("client_right"), held_out),
         "deferral_rate": share(sent, decided),

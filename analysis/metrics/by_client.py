@@ -38,7 +38,7 @@ def accuracy_by_client(traffic: Traffic) -> dict[str, NDArray[Any]]:
     rows = held_out & told[cells.client_of_requests]
     client_id, of = numbered(traffic.column("client_id")[rows])
     group, names = np.zeros(client_id.size, dtype=np.int64), np.array(list(traffic.run.groups), dtype=object)
-    group[of] = traffic.codes("group")[rows]
+    group[of] = traffic.codes("group")[0][rows]
     table = {
         "client_id": client_id,
         "fleet": _mean_of_each(of, traffic.correct[rows]),
@@ -114,7 +114,9 @@ def worst_decile_by_chance(table: Mapping[str, Any]) -> float | None:
     return float(drawn.mean())
 
 
-def _by_group(table: Mapping[str, Any]) -> list[NDArray[np.intp]]:
+def _by_group(table: Mapping[str, Any]) -> list[list[int]]:
     """The places of each group's clients."""
-    group = np.asarray(table["group"])
-    return [np.flatnonzero(group == name) for name in dict.fromkeys(group.tolist())]
+    found: dict[str, list[int]] = {}
+    for place, name in enumerate(np.asarray(table["group"]).tolist()):
+        found.setdefault(name, []).append(place)
+    return list(found.values())

@@ -50,7 +50,7 @@ def about(traffic: Traffic) -> dict[str, Any]:
         "horizon_s": run.horizon_s,
         "warm_up_s": run.warm_up_s,
         "clients": sum(int(group["clients"]) for group in run.groups.values()),
-        "requests_in_warm_up": len(traffic.everything) - len(traffic.requests),
+        "requests_in_warm_up": len(traffic.everything) - traffic.count,
         "held_out_requests": int(traffic.held_out.sum()),
         "held_out_samples": traffic.distinct("base_id"),
         "held_out_clients": traffic.distinct("client_id"),

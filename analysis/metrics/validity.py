@@ -92,7 +92,7 @@ def a_crowd_that_never_comes(traffic: Traffic) -> str | None:
 
 
 def too_little_traffic(traffic: Traffic) -> str | None:
-    return too_few(len(traffic.requests))
+    return too_few(traffic.count)
 
 
 def too_few(count: int) -> str | None:
@@ -121,7 +121,7 @@ def too_few_clients(traffic: Traffic) -> str | None:
 
 
 def too_many_in_flight(traffic: Traffic) -> str | None:
-    return in_flight_of(float(traffic.is_outcome("in_flight").mean()) if len(traffic.requests) else 0.0)
+    return in_flight_of(float(traffic.is_outcome("in_flight").mean()) if traffic.count else 0.0)
 
 
 def in_flight_of(share: float) -> str | None:

@@ -95,15 +95,14 @@ def read_table(
         wanted = pa.schema([schema.field(name) for name in names])
     try:
         checksum = refuse_change(path)
-        table = None if wanted is None else just_written(checksum)
-        if wanted is not None and table is not None:
+        if wanted is not None and (table := just_written(checksum)) is not None:
             _refuse_others(path, table.schema, wanted)
         else:
             with pq.ParquetFile(path) as file:
                 if wanted is None:
                     return file.read()
                 _refuse_others(path, file.schema_arrow, wanted)
-                table = file.read(columns=wanted.names) if rows else None
+                table = file.read(columns=wanted.names) if rows else wanted.empty_table()
         if not rows:
             return wanted.empty_table()
     except (pa.ArrowException, OSError, MemoryError) as error:
@@ -169,8 +168,10 @@ def refuse_damage(path: Path, schema: pa.Schema) -> None:
 
 
 def refuse_change(path: Path) -> str | None:
-    """The SHA-256 of a file, where a run has left word of how it was written. Raises BadInput for one that is not
-    so."""
+    """The SHA-256 of a file, where a run has left word of how it was written.
+
+    Raises BadInput for one that is not so.
+    """
     for folder in path.parents[:2]:  # parts lie a level deeper
         known = folder / SUMS
         if known.is_file():

@@ -58,14 +58,10 @@ def find_outages(run: Run) -> tuple[Outage, ...]:
     ends at the horizon."""
     told = run.columns_of("outages")
     shared = (told["client_id"] < 0) & (told["from_s"] < run.horizon_s)
-    rows = zip(
-        *(told[name][shared].tolist() for name in ("target", "from_s", "until_s", "effect", "factor", "outage")),
-        strict=True,
-    )
+    names = "target", "from_s", "until_s", "effect", "factor", "outage"
+    rows = zip(*(told[name][shared].tolist() for name in names), strict=True)
     found = [
-        Outage(
-            target, from_s, min(until_s, run.horizon_s), factor if effect == "slowdown" else None, number
-        )
+        Outage(target, from_s, min(until_s, run.horizon_s), factor if effect == "slowdown" else None, number)
         for target, from_s, until_s, effect, factor, number in rows
     ]
     return tuple(sorted(found, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
@@ -196,8 +192,8 @@ class Periods(NamedTuple):
 
 @kept
 def own_link_periods(run: Run) -> Periods:
-    """The outages and slowdowns of single clients' links that began before the horizon, until that at most, by
-    client and start; no events tell of them."""
+    """The outages and slowdowns of single clients' links that began before the horizon, by client and start;
+    they end there at the latest. No events tell of them."""
     told = run.columns_of("outages")
     rows = np.flatnonzero((told["client_id"] >= 0) & (told["from_s"] < run.horizon_s))
     rows = rows[np.lexsort((told["from_s"][rows], told["client_id"][rows]))]

@@ -17,11 +17,11 @@ from analysis.statistics.room import laid_down
 def per_request(traffic: Traffic, number: Callable[[Traffic], NDArray[Any]]) -> NDArray[Any]:
     """A number of each request, (n,), by a function that gives those of any part of the traffic from the
     requests of that part alone."""
-    count = len(traffic.requests)
+    count = traffic.count
     if count <= AT_ONCE:
         return number(traffic)
 
     def some(places: slice) -> NDArray[Any]:
-        return number(replace(traffic, requests=traffic.requests.iloc[places]))
+        return number(replace(traffic, columns={name: of[places] for name, of in traffic.columns.items()}))
 
     return laid_down(some, count, some(slice(0, 1)).dtype)

@@ -1,5 +1,5 @@
-"""The small tables of a run, read when they are first asked for: as frames for who looks at them, as arrays for
-who counts. A part of `analysis.run_folder.run`."""
+"""The small tables of a run: as frames for who looks at them, as arrays for who counts.
+A part of `analysis.run_folder.run`; each is read when it is first asked for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,14 @@ SCHEMAS = {
     "partitions": columns.PARTITIONS,
     "reliability": columns.RELIABILITY,
 }
-NEEDED = ("timeline", "events", "clients", "samples", "learning", "deferral")  # runs from before the others have none
+NEEDED = (
+    "timeline",
+    "events",
+    "clients",
+    "samples",
+    "learning",
+    "deferral",
+)  # runs from before the others have none
 
 
 class SmallTables:
@@ -63,16 +70,14 @@ class SmallTables:
         return {name: _array(table.column(name)) for name in table.column_names}
 
     def places_of_samples(self, sample_id: NDArray[Any]) -> NDArray[np.int64]:
-        """The rows of `samples` that these samples (n,) have, (n,). Raises BadInput where one is not listed."""
+        """The rows of `samples` with these sample_id (n,), (n,). Raises BadInput where one is not listed."""
         known, order = self._samples_in_order
         last = max(0, known.size - 1)
         place = np.minimum(np.searchsorted(known, sample_id), last)
         is_listed = known[place] == sample_id if known.size else np.zeros(sample_id.size, dtype=bool)
         if not is_listed.all():
             missing = sample_id[~is_listed][0]
-            raise BadInput(
-                f"{self.path / 'samples.parquet'}: sample_id {missing} of requests is not listed"
-            )
+            raise BadInput(f"{self.path / 'samples.parquet'}: sample_id {missing} of requests is not listed")
         return order[place] if known.size else place
 
     @cached_property
@@ -160,7 +165,7 @@ def _refuse_twice(path: Path, sample_id: NDArray[Any]) -> None:
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     """A column as an array, (rows,); of names each text once."""
     if not pa.types.is_dictionary(column.type):
-        return column.to_numpy()
+        return np.asarray(column.to_numpy())
     column = column.unify_dictionaries() if column.num_chunks > 1 else column
     names = np.array(column.chunk(0).dictionary.to_pylist() if column.num_chunks else [], dtype=object)
     codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in column.chunks]

@@ -67,11 +67,11 @@ def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
     errors."""
     if group["policy"]["price"]["kind"] not in BOUNDED:
         return []
-    requests, rate = traffic.requests, float(group["policy"]["price"]["rate"])
-    decided = np.asarray((requests["group"] == group["group"]) & requests["is_decided"], dtype=bool)
+    rate = float(group["policy"]["price"]["rate"])
+    decided = traffic.is_of_group(group["group"]) & traffic.column("is_decided")
     if decided.sum() < LEAST_REQUESTS:
         return []
-    sent = np.asarray(requests["deferred"], dtype=bool)[decided]
+    sent = traffic.column("deferred")[decided]
     simulated = share_of(int(sent.sum()), int(decided.sum()))
     off = 2 * calibration_error(traffic, group)
     return [Prediction("deferral rate", group["group"], "share", rate, simulated, margin=off)]
@@ -98,19 +98,19 @@ def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> list[Prediction]:
-    requests, name = traffic.requests, group["group"]
-    mine = np.asarray(requests["group"] == name) & np.asarray(requests["held_out"], dtype=bool)
-    decided = mine & np.asarray(requests["is_decided"], dtype=bool)
+    name = group["group"]
+    mine = traffic.is_of_group(name) & traffic.column("held_out")
+    decided = mine & traffic.column("is_decided")
     if decided.sum() < LEAST_REQUESTS:
         return []
-    sent = np.asarray(requests["deferred"], dtype=bool)
+    sent = traffic.column("deferred")
     price, own = group["policy"]["price"].get("at"), float(traffic.run.scenario["costs"]["c_e"])
     rate = share_of(int((sent & decided).sum()), int(decided.sum()))
     is_priced = price is not None and group["policy"]["score"] in GAINS
     along = ("price", float(price)) if is_priced else ("", None)
     predictions = [Prediction("deferral rate", name, "share", float(row["deferral_rate"]), rate, *along)]
     reach = reach_of(traffic, group)
-    judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
+    judged = mine & traffic.known & traffic.column("server_known")
     if reach is None or not judged.any() or traffic.run.has_own_costs:
         return predictions
 

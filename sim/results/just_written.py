@@ -12,8 +12,10 @@ _tables: dict[str, pa.Table] = {}
 
 
 def keep(checksum: str, table: pa.Table) -> None:
-    """Keeps a table at hand whose file has this SHA-256; the oldest goes. None that is large, and none without
-    rows, since a file does not tell which names such a column of names knows."""
+    """Keeps a table at hand whose file has this SHA-256; the oldest goes.
+
+    None that is large, and none without rows: its file would not tell which names a column of names knows.
+    """
     if table.nbytes > MOST_BYTES or not table.num_rows:
         return
     _tables[checksum] = table
