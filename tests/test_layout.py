@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "sim.results.columns_by_run",
         "sim.results.columns_learned",
         "sim.errors",
+        "sim.results.just_written",
         "sim.results.whole_files",
     },
     "commands": {"sim", "live", "agents", "analysis"},

@@ -24,12 +24,12 @@ def fairness(traffic: Traffic) -> Figure:
     clients = accuracy_by_client(traffic)
     axes.axhspan(0, WORST, color=PARTLY, lw=0, zorder=0, label="worst decile")
     for index, group in enumerate(traffic.run.groups):
-        here = clients[np.asarray(clients["group"] == group)]
-        if len(here):
+        here = clients["group"] == group
+        if here.any():
             colour = SERIES[index % len(SERIES)]
-            _cdf(axes, here["fleet"].to_numpy(dtype=float), color=colour, label=group)
+            _cdf(axes, clients["fleet"][here], color=colour, label=group)
             own: dict[str, object] = {"marker": "o", "mfc": "white", "ms": 3.5, "markevery": 0.15, "lw": 1.0}
-            _cdf(axes, here["client"].to_numpy(dtype=float), color=colour, label=LIKE + group, **own)
+            _cdf(axes, clients["client"][here], color=colour, label=LIKE + group, **own)
     axes.plot([], [], "o", color=FAINT, mfc="white", ms=3.5, label="own models")
     axes.set_ylim(0, 1)
     for axis in (axes.xaxis, axes.yaxis):

@@ -23,11 +23,10 @@ from sim.results.columns import CAUSES, OUTCOMES
 
 def counts(traffic: Traffic) -> dict[str, Any]:
     """Requests per outcome and per cause at the server; each column sums to the number of requests."""
-    requests = traffic.requests
     return {
-        "requests": len(requests),
+        "requests": traffic.count,
         "outcome": {name: int(traffic.is_outcome(name).sum()) for name in OUTCOMES},
-        "outcome_share": {name: ratio(traffic.is_outcome(name).sum(), len(requests)) for name in OUTCOMES},
+        "outcome_share": {name: ratio(traffic.is_outcome(name).sum(), traffic.count) for name in OUTCOMES},
         "server_cause": {name: int(traffic.is_cause(name).sum()) for name in CAUSES},
     }
 
@@ -68,7 +67,7 @@ def contrast(traffic: Traffic) -> dict[str, Any]:
 
     A rejector that learned its task sends where the client is weak and the server strong.
     """
-    return contrast_among(traffic, np.ones(len(traffic.requests), dtype=bool))
+    return contrast_among(traffic, np.ones(traffic.count, dtype=bool))
 
 
 def contrast_among(traffic: Traffic, among: Mask) -> dict[str, Any]:
@@ -127,7 +126,7 @@ def fairness(traffic: Traffic) -> dict[str, Any]:
     """
     asked = traffic.clusters.held(traffic.held_out).clients
     table = accuracy_by_client(traffic)
-    per_client = table["fleet"].to_numpy(dtype=float)
+    per_client = table["fleet"]
     squares = float((per_client**2).sum())
     return {
         "clients": int(per_client.size),

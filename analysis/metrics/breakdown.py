@@ -40,15 +40,14 @@ def breakdown(traffic: Traffic, rows: Rows, relaxations: float) -> dict[str, Any
 
     relaxations: how many relaxation times of the server the run lasts.
     """
-    key = blake2b(rows.data, digest_size=16).digest() if rows.size < len(traffic.requests) else b""
+    key = blake2b(rows.data, digest_size=16).digest() if rows.size < traffic.count else b""
     if key not in traffic.told:
         traffic.told[key] = _breakdown(traffic.only(rows), relaxations)
     return traffic.told[key]
 
 
 def _breakdown(part: Traffic, relaxations: float) -> dict[str, Any]:
-    requests = part.requests
-    everyone, known, held_out = np.ones(len(requests), dtype=bool), part.known, part.held_out
+    everyone, known, held_out = np.ones(part.count, dtype=bool), part.known, part.held_out
     times = part.latencies()
     taken = spread(times, relaxations)
     accuracy, client_accuracy = (
@@ -57,7 +56,7 @@ def _breakdown(part: Traffic, relaxations: float) -> dict[str, Any]:
     part.let_go()
     sent, decided = (part.column(name) for name in ("deferred", "is_decided"))
     return {
-        "requests": len(requests),
+        "requests": part.count,
         "accuracy": accuracy,
         "client_accuracy": client_accuracy,
         "deferral_rate": share(sent, decided),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.metrics.growth import Growth, growth_of
 from analysis.metrics.mean_work import mean_items, mean_work
+from analysis.run_folder.arrivals import arrays_of
 from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import mean_of_steps, replica_steps, seconds_touched
 from analysis.run_folder.servers import intake_share, swaps
@@ -133,26 +134,26 @@ def service_law(asked: dict[str, Any]) -> Any:
 @kept
 def each_server(traffic: Traffic) -> list[OneServer]:
     """The servers of a run, in its order."""
-    run, at_s = traffic.run, traffic.timeline["at_s"].to_numpy(dtype=float)
+    run, at_s = traffic.run, traffic.seconds["at_s"]
     is_quiet = ~seconds_touched(traffic.outages, at_s)
     sent = traffic.column("attempts") > 0
     took_s = traffic.column("service_s")
     found = []
     for place, (name, asked) in enumerate(run.servers.items()):
         if len(run.servers) == 1:
-            seconds, work, mine = traffic.timeline, 1.0, sent
-            sends = seconds["first_sends"].to_numpy(dtype=float)
+            seconds, work, mine = traffic.seconds, 1.0, sent
+            sends = seconds["first_sends"].astype(float)
         else:
             every = run.seconds_of_servers
-            seconds = every[(every["server"] == name) & (every["at_s"] >= run.warm_up_s)]
+            seconds = arrays_of(every[(every["server"] == name) & (every["at_s"] >= run.warm_up_s)])
             mine = sent & (traffic.column("first_server") == place)
             came = np.searchsorted(at_s, traffic.arrived_at_s[mine], "right") - 1
             sends = np.bincount(came[came >= 0], minlength=at_s.size).astype(float)
             work = mean_work(traffic, mine)
-        items = mean_items(run, traffic.requests, mine)
+        items = mean_items(run, traffic.requests, mine) if run.has_sessions else 1.0
         served = mine & (took_s > 0)
         waiting, busy, usable = (
-            seconds[column].to_numpy(dtype=float)
+            seconds[column].astype(float, copy=False)
             for column in ("waiting_mean", "busy_replicas_mean", "usable_replicas_mean")
         )
         measured_s = mean_among(took_s, served) if served.any() else 0.0

@@ -46,7 +46,7 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
         "latency_s": times,
         "goodput": {
             "correct_in_time_hz": _rate(_useful(traffic), traffic, span),
-            "arrivals_hz": _rate(np.ones(len(traffic.requests), dtype=bool), traffic, span),
+            "arrivals_hz": _rate(np.ones(traffic.count, dtype=bool), traffic, span),
         },
         "rates": {"answered_if_sent": _of(OF_PART["answered_if_sent"], traffic, span)},
         "load": _load(traffic, span),
@@ -80,7 +80,7 @@ def intervals(traffic: Traffic) -> dict[str, Any]:
 def _of_part(part: Traffic, span: Span) -> dict[str, Any]:
     """Of the numbers that the summary has of a part of the traffic."""
     ratios = {name: _of(ratio, part, span) for name, ratio in OF_PART.items() if not name.endswith("_sent")}
-    times = _latency(part, "final_s", span, np.ones(len(part.requests), dtype=bool))
+    times = _latency(part, "final_s", span, np.ones(part.count, dtype=bool))
     return ratios | {f"{name}_latency_s": times[name] for name in LEVELS}
 
 
@@ -120,7 +120,7 @@ def _useful(traffic: Traffic) -> NDArray[Any]:
 
 
 def _column(traffic: Traffic, name: str) -> Floats:
-    values: Floats = traffic.timeline[name].to_numpy(dtype=float)
+    values: Floats = traffic.seconds[name].astype(np.float64, copy=False)
     return values
 
 
@@ -157,7 +157,7 @@ def _wasted(traffic: Traffic, span: Span) -> dict[str, Any]:
 
 
 def _latencies(traffic: Traffic, span: Span) -> dict[str, Any]:
-    everyone = np.ones(len(traffic.requests), dtype=bool)
+    everyone = np.ones(traffic.count, dtype=bool)
     of_all = {name: _latency(traffic, f"{name}_s", span, everyone) for name in ("first", "final")}
     traffic.let_go()
     by_outcome = {name: _latency(traffic, "final_s", span, traffic.is_outcome(name)) for name in OUTCOMES}

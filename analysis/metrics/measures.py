@@ -71,7 +71,7 @@ def _columns(parts: str, wholes: str) -> Callable[[Traffic], Sums]:
 
 
 def _everyone(traffic: Traffic) -> Mask:
-    return np.ones(len(traffic.requests), dtype=bool)
+    return np.ones(traffic.count, dtype=bool)
 
 
 def _decided(traffic: Traffic) -> Mask:

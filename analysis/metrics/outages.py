@@ -37,7 +37,7 @@ def outages(traffic: Traffic) -> dict[str, Any]:
     ]
     return {
         "normal_waiting": normal,
-        "of_single_links": len(own_link_periods(traffic.run)),
+        "of_single_links": own_link_periods(traffic.run).client_id.size,
         **{name: breakdown(traffic, places_in(part(traffic)), relaxations) for name, part in WINDOWS.items()},
         "each": each,
     }

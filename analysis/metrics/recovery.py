@@ -103,7 +103,7 @@ def _queue_recoveries(traffic: Traffic, normal: float | None) -> list[float | No
     start, smooth = _smoothed_waiting(run)
     if normal is None or start.size < HELD_FOR_S:
         return [None] * len(outages)
-    at_s = run.timeline["at_s"].to_numpy(dtype=float)
+    at_s = run.columns_of("timeline")["at_s"]
     clear = ~np.convolve(seconds_touched(outages, at_s), np.ones(SMOOTHED_OVER_S), mode="valid").astype(bool)
     is_low = clear & (smooth <= normal + 1e-9)
     held = np.flatnonzero(np.convolve(is_low, np.ones(HELD_FOR_S), mode="valid") == HELD_FOR_S)
@@ -118,7 +118,7 @@ def _queue_recoveries(traffic: Traffic, normal: float | None) -> list[float | No
 def _smoothed_waiting(run: Run) -> tuple[Floats, Floats]:
     """Instants t, and the mean of the waiting requests over [t, t + 5): one that begins at the end of an
     outage holds nothing of it. Both are empty for a run shorter than that."""
-    at_s, values = (run.timeline[name].to_numpy(dtype=float) for name in ("at_s", "waiting_mean"))
+    at_s, values = (run.columns_of("timeline")[name] for name in ("at_s", "waiting_mean"))
     if at_s.size < SMOOTHED_OVER_S:
         return at_s[:0], values[:0]
     smooth = np.convolve(values, np.full(SMOOTHED_OVER_S, 1 / SMOOTHED_OVER_S), mode="valid")

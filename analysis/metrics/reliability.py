@@ -3,7 +3,7 @@ From the estimates on held-out samples that a run writes before its traffic; a s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -17,7 +17,9 @@ from analysis.statistics.percentiles import quantile
 
 BINS = 10
 REPLICATES = 500
+DRAWN = 2**14  # numbers at a time
 MANY = 10_000  # samples, whose means are as good as normal
+Table = Mapping[str, Any]  # columns of `reliability`, arrays or those of a frame
 KEYS = ("group", "source", "model")
 
 
@@ -25,20 +27,24 @@ def reliability(traffic: Traffic) -> list[dict[str, Any]]:
     """A row per group, source and model: the error of calibration, and the means of what was said and was."""
     rows = []
     for key, table in estimates_of(traffic.run):
-        weight = table["weight"].to_numpy()
+        weight = table["weight"]
         error = calibration_error(table, "/".join(key))
         means = {name: float(np.average(table[name], weights=weight)) for name in ("estimated", "right")}
         rows.append(dict(zip(KEYS, key, strict=True)) | means | error)
     return rows
 
 
-def estimates_of(run: Run) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
+def estimates_of(run: Run) -> Iterator[tuple[tuple[str, ...], Table]]:
     """The rows of `reliability.parquet` of each group, source and model, in the order in which they stand."""
-    for key, table in run.reliability.groupby(list(KEYS), sort=False):
-        yield tuple(str(part) for part in key), table
+    told = run.columns_of("reliability")
+    places: dict[tuple[str, ...], list[int]] = {}
+    for place, key in enumerate(zip(*(told[name].tolist() for name in KEYS), strict=True)):
+        places.setdefault(key, []).append(place)
+    for key, rows in places.items():
+        yield key, {name: values[rows] for name, values in told.items()}
 
 
-def reliability_bins(table: pd.DataFrame) -> pd.DataFrame:
+def reliability_bins(table: Table) -> pd.DataFrame:
     """Of each bin that estimates lie in: their mean, `estimated`, the share `right` with its 95% interval
     `low` and `high`, their `weight`, and the number of distinct `samples`.
 
@@ -46,16 +52,19 @@ def reliability_bins(table: pd.DataFrame) -> pd.DataFrame:
     trials as would give the share the variance that it has over samples, with Student's t.
     """
     rows = []
-    for _, part in table.groupby(_bin(table)):
-        weight, right = part["weight"].to_numpy(), part["right"].to_numpy()
+    which_bin = _bin(table)
+    for one in np.unique(which_bin):
+        weight, said, right = (
+            np.asarray(table[name])[which_bin == one] for name in ("weight", "estimated", "right")
+        )
         share = float(np.average(right, weights=weight))
-        row = {"estimated": float(np.average(part["estimated"], weights=weight)), "right": share}
+        row = {"estimated": float(np.average(said, weights=weight)), "right": share}
         low, high = _interval(weight, right, share)
-        rows.append(row | {"weight": weight.sum(), "samples": len(part), "low": low, "high": high})
+        rows.append(row | {"weight": weight.sum(), "samples": weight.size, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
-def calibration_error(table: pd.DataFrame, key: str) -> dict[str, Any]:
+def calibration_error(table: Table, key: str) -> dict[str, Any]:
     """The expected calibration error over ten bins (Guo et al. 2017): the mean over estimates of how far the
     share of their bin that is right lies from the mean of what was said there.
 
@@ -70,7 +79,7 @@ def calibration_error(table: pd.DataFrame, key: str) -> dict[str, Any]:
     row: dict[str, Any] = {"value": None, "low": None, "high": None, "by_chance": None, "samples": samples}
     if samples < LEAST_SAMPLES:
         return row
-    weight, said, right = (table[name].to_numpy() for name in ("weight", "estimated", "right"))
+    weight, said, right = (np.asarray(table[name]) for name in ("weight", "estimated", "right"))
     sums = np.empty((3, samples, BINS))  # of weight, of what is said and of what is right
     for place, values in enumerate((weight, weight * said, weight * right)):
         sums[place].flat = np.bincount(sample * BINS + which_bin, values, samples * BINS)
@@ -90,13 +99,18 @@ def _by_samples(sums: Floats, draws: np.random.Generator) -> tuple[Floats, Float
     """Distances of REPLICATES samples drawn from these `sums` (3, samples, BINS), and of as many in which the
     chance of being right is what is said; both (REPLICATES, BINS)."""
     samples = sums.shape[1]
-    drawn = draws.integers(0, samples, (REPLICATES, samples))
-    drawn += np.arange(0, REPLICATES * samples, samples)[:, None]
-    times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
-    perfect = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
     who, which = np.nonzero(sums[0])
     chance = sums[1][who, which] / sums[0][who, which]
-    happens = draws.random((REPLICATES, samples), dtype=np.float32)[:, who] < chance
+    times, happens = np.empty((REPLICATES, samples)), np.empty((REPLICATES, who.size))
+    few = max(1, DRAWN // samples)  # replicates at a time, which stay in the processor's own memory
+    some = [slice(first, min(first + few, REPLICATES)) for first in range(0, REPLICATES, few)]
+    for these in some:
+        drawn = draws.integers(0, samples, times[these].shape)
+        drawn += np.arange(0, drawn.size, samples)[:, None]
+        times[these] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    for these in some:
+        happens[these] = draws.random(times[these].shape, dtype=np.float32)[:, who] < chance
+    perfect = np.broadcast_to(sums.sum(axis=1)[:, None], (3, REPLICATES, BINS)).copy()
     perfect[2] = happens @ (sums[0][who, which][:, None] * (which[:, None] == np.arange(BINS)))
     return _distances(times @ sums), _distances(perfect)
 
@@ -132,8 +146,8 @@ def _mean(distances: Floats) -> Floats:
     return np.asarray(np.abs(distances).sum(axis=1))
 
 
-def _bin(table: pd.DataFrame) -> Any:
-    return np.minimum((table["estimated"].to_numpy() * BINS).astype(np.int64), BINS - 1)
+def _bin(table: Table) -> Any:
+    return np.minimum((np.asarray(table["estimated"]) * BINS).astype(np.int64), BINS - 1)
 
 
 def _interval(weight: Floats, right: Floats, share: float) -> tuple[float, float]:

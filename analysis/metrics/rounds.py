@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.run_folder.run import Run
 from analysis.run_folder.traffic import Traffic
@@ -20,14 +19,15 @@ def rounds(traffic: Traffic) -> dict[str, Any]:
     """How many rounds of training during the run made a version, were lost, and were skipped; where gaps are
     adaptive the gaps that rounds decided on; of several models what became of the rounds of each."""
     run = traffic.run
-    found: dict[str, Any] = _fates(run.events)
-    gaps_s = run.events.loc[run.events["kind"] == "round_gap", "value"].to_numpy(dtype=float)
+    told = run.columns_of("events")
+    found: dict[str, Any] = _fates(run)
+    gaps_s = told["value"][told["kind"] == "round_gap"]
     if gaps_s.size:
         found |= {"gap_mean_s": float(gaps_s.mean()), "gap_min_s": float(gaps_s.min())}
         found |= {"gap_max_s": float(gaps_s.max())}
     if (targets := learners(run)) != ONE:
         found["by_model"] = {
-            name: _fates(run.events[run.events["target"] == target]) | {"age_mean_s": mean_age_s(run, target)}
+            name: _fates(run, target) | {"age_mean_s": mean_age_s(run, target)}
             for name, target in targets.items()
         }
     return found
@@ -36,7 +36,7 @@ def rounds(traffic: Traffic) -> dict[str, Any]:
 def learners(run: Run) -> dict[str, str]:
     """The models of the servers whose versions the events tell, and what these call them: `model` the one
     there is. Of several those alone that train."""
-    told = set(run.events["target"].unique())
+    told = set(run.columns_of("events")["target"].tolist())
     names = [name for name in run.scenario.get("models") or () if f"{OF_MODEL}{name}" in told]
     online = (run.scenario.get("training") or {}).get("online") or {}
     asked = online.get("models") or names
@@ -45,8 +45,9 @@ def learners(run: Run) -> dict[str, str]:
 
 def in_force_s(run: Run, target: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The instants since which each version of a model is in force, the first at 0."""
-    mine = run.events[(run.events["target"] == target) & (run.events["kind"] == "model_in_force")]
-    return np.unique(np.append(0.0, mine["at_s"].to_numpy(dtype=float)))
+    told = run.columns_of("events")
+    mine = (told["target"] == target) & (told["kind"] == "model_in_force")
+    return np.unique(np.append(0.0, told["at_s"][mine]))
 
 
 def mean_age_s(run: Run, target: str) -> float:
@@ -58,6 +59,10 @@ def mean_age_s(run: Run, target: str) -> float:
     return float(lived.sum() / run.observed_s)
 
 
-def _fates(events: pd.DataFrame) -> dict[str, int]:
-    kinds = events.loc[events["value"] > 0, "kind"]  # version 0 is what there was before the run
-    return {fate: int((kinds == kind).sum()) for fate, kind in FATES.items()}
+def _fates(run: Run, target: str | None = None) -> dict[str, int]:
+    """Of the rounds of one model, or of all."""
+    told = run.columns_of("events")
+    counted = told["value"] > 0  # version 0 is what there was before the run
+    if target is not None:
+        counted &= told["target"] == target
+    return {fate: int((told["kind"][counted] == kind).sum()) for fate, kind in FATES.items()}

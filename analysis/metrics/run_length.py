@@ -41,19 +41,13 @@ def run_length(traffic: Traffic) -> dict[str, Any]:
 @kept
 def in_system(traffic: Traffic) -> Floats:
     """Requests that wait or are served, a mean per second after the warm-up, (seconds,)."""
-    timeline = traffic.timeline
-    system: Floats = timeline["waiting_mean"].to_numpy(dtype=float) + timeline["busy_replicas_mean"].to_numpy(
-        dtype=float
-    )
-    return system
+    return np.asarray(traffic.seconds["waiting_mean"] + traffic.seconds["busy_replicas_mean"])
 
 
 @kept
 def seconds_covered(traffic: Traffic) -> Floats:
     """How much time each row of the time line stands for: a second, but the last may be a part of one."""
-    at_s = traffic.timeline["at_s"].to_numpy(dtype=float)
-    covered: Floats = np.clip(traffic.run.horizon_s - at_s, 0.0, 1.0)
-    return covered
+    return np.clip(traffic.run.horizon_s - traffic.seconds["at_s"], 0.0, 1.0)
 
 
 @kept

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.metrics.each_server import each_server
@@ -15,11 +14,11 @@ from analysis.metrics.run_length import seconds_covered, span_of
 from analysis.metrics.target_availability import by_target
 from analysis.run_folder.kept import kept
 from analysis.run_folder.outages import (
+    Periods,
     availability_of,
     mean_of_steps,
     own_link_periods,
     replica_steps,
-    seconds_touched,
 )
 from analysis.run_folder.servers import intake_share, swaps
 from analysis.run_folder.traffic import Floats, Mask, Traffic, ratio, share
@@ -91,22 +90,23 @@ def goodput(traffic: Traffic) -> dict[str, Any]:
 @kept
 def load(traffic: Traffic) -> dict[str, Any]:
     """What was asked of the server and how busy that kept it."""
-    timeline = traffic.timeline
-    weight = seconds_covered(traffic)
-    quiet = ~seconds_touched(traffic.outages, timeline["at_s"].to_numpy(dtype=float))
-    first_hz = ratio(timeline["first_sends"].to_numpy()[quiet].sum(), weight[quiet].sum())
+    seconds, weight = traffic.seconds, seconds_covered(traffic)
+    quiet = ~traffic.seconds_in_outages
+    first_hz = ratio(seconds["first_sends"][quiet].sum(), weight[quiet].sum())
     sent = traffic.column("attempts") > 0
-    per_request_s = seconds_per_request(traffic.run.server, mean_items(traffic.run, traffic.requests, sent))
-    usable = timeline["usable_replicas_mean"].to_numpy(dtype=float)
+    run = traffic.run
+    items = mean_items(run, traffic.requests, sent) if run.has_sessions else 1.0
+    per_request_s = seconds_per_request(run.server, items)
+    usable = seconds["usable_replicas_mean"]
     offered = None
     if first_hz is not None and per_request_s is not None:
         replicas = float(traffic.run.server["replicas"])
         if traffic.run.server["autoscaling"] is not None:
             replicas = float(np.average(usable[quiet], weights=weight[quiet]))
         offered = ratio(first_hz * per_request_s * mean_work(traffic, sent), replicas)
-    elif len(traffic.run.servers) == 1 and swaps(traffic.run.server) and len(traffic.requests):
+    elif len(traffic.run.servers) == 1 and swaps(traffic.run.server) and traffic.count:
         offered = each_server(traffic)[0].load
-    busy = timeline["busy_replicas_mean"].to_numpy(dtype=float)
+    busy = seconds["busy_replicas_mean"]
     return {
         "first_sends_outside_outages_hz": first_hz,
         "offered": offered,
@@ -130,16 +130,16 @@ def seconds_per_request(server: dict[str, Any], items: float = 1.0) -> float | N
 
 def queue(traffic: Traffic) -> dict[str, Any]:
     """Requests that waited at the server: mean over time and maximum."""
-    timeline = traffic.timeline
-    if timeline.empty:
+    seconds = traffic.seconds
+    if not seconds["at_s"].size:
         return {"mean": None, "max": None}
-    mean = np.average(timeline["waiting_mean"].to_numpy(), weights=seconds_covered(traffic))
-    return {"mean": float(mean), "max": int(timeline["waiting_max"].max())}
+    mean = np.average(seconds["waiting_mean"], weights=seconds_covered(traffic))
+    return {"mean": float(mean), "max": int(seconds["waiting_max"].max())}
 
 
 def work(traffic: Traffic) -> dict[str, Any]:
     """Replica time spent on this traffic, and the part of it that led to no answer that was given."""
-    requeued_s = float(traffic.timeline["requeued_s"].to_numpy(dtype=float).sum())
+    requeued_s = float(traffic.seconds["requeued_s"].sum())
     service_s, wasted_s = (
         float(traffic.column(name).astype(np.float64, copy=False).sum()) + requeued_s
         for name in ("service_s", "wasted_s")
@@ -151,7 +151,7 @@ def retries(traffic: Traffic) -> dict[str, Any]:
     """Attempts per request that was sent at all, in total and for requests that arrived during outages."""
     during = traffic.in_outages
     return {
-        "attempts": int(traffic.requests["attempts"].sum()),
+        "attempts": int(traffic.column("attempts").sum()),
         "amplification": amplification(traffic, np.ones(during.shape, dtype=bool)),
         "amplification_during_outages": amplification(traffic, during),
     }
@@ -195,7 +195,7 @@ def cost_of(traffic: Traffic, among: Mask) -> dict[str, Any]:
 def _paid(traffic: Traffic, charged: NDArray[Any]) -> float:
     """c_e of all charged attempts (n,), in units of the loss."""
     c_e = traffic.c_e
-    if "paid" in traffic.requests:
+    if "paid" in traffic.columns:
         return float(traffic.paid[charged > 0].sum())
     return c_e * float(charged.sum()) if isinstance(c_e, float) else float((c_e * charged).sum())
 
@@ -206,7 +206,7 @@ def _spend(traffic: Traffic, charged: NDArray[Any]) -> float | None:
     prices = {name: float(b["price"]) for name, b in budgets.items() if b and b["kind"] == "money"}
     if not prices:
         return None
-    return float(sum(charged[traffic.requests["group"] == name].sum() * p for name, p in prices.items()))
+    return float(sum(charged[traffic.is_of_group(name)].sum() * p for name, p in prices.items()))
 
 
 def availability(traffic: Traffic) -> dict[str, Any]:
@@ -214,14 +214,14 @@ def availability(traffic: Traffic) -> dict[str, Any]:
     own = own_link_periods(traffic.run)
     sent = traffic.column("deferred") & traffic.known
     weight = seconds_covered(traffic)
-    usable = (traffic.timeline["usable_replicas_mean"].to_numpy() * weight).sum()
+    usable = (traffic.seconds["usable_replicas_mean"] * weight).sum()
     replicas = mean_of_steps(replica_steps(traffic.run), traffic.run.warm_up_s, traffic.run.horizon_s) or 0.0
     return {
         "usable_share": availability_of(traffic.run),
         "replica_share": ratio(usable, replicas * weight.sum()),
         "answered_in_time_if_sent": share(traffic.is_answered_by("server") & in_time(traffic), sent),
         "outage_share": ratio(_touched_s(traffic, own), traffic.run.observed_s),
-        "outages": len(traffic.outages) + len(own),
+        "outages": len(traffic.outages) + own.client_id.size,
         "targets": by_target(traffic.run),
     }
 
@@ -232,7 +232,7 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
     scenario = traffic.run.scenario
     trains = scenario.get("training", {}).get("online") is not None or scenario.get("federation") is not None
     for of in ("copy", "rejector"):
-        values = traffic.timeline[f"{of}_staleness"].to_numpy(dtype=float) if trains else np.zeros(0)
+        values = traffic.seconds[f"{of}_staleness"] if trains else np.zeros(0)
         result[f"{of}_mean"] = (
             float(np.average(values, weights=seconds_covered(traffic))) if values.size else None
         )
@@ -240,14 +240,14 @@ def staleness(traffic: Traffic) -> dict[str, Any]:
     return result
 
 
-def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
+def _touched_s(traffic: Traffic, own: Periods) -> float:
     """Seconds after the warm-up in an outage of anything shared or of the own link, mean over the clients."""
     warm_up_s = traffic.run.warm_up_s
     shared = np.array([(one.from_s, one.to_s) for one in traffic.outages]).reshape(-1, 2)
-    periods = own[["from_s", "until_s"]].to_numpy(dtype=float)
+    periods = np.column_stack([own.from_s, own.until_s])
     clients = sum(int(group["clients"]) for group in traffic.run.groups.values())
     begins, ends = apart(np.zeros(len(shared)), np.maximum(shared, warm_up_s))
-    mine_s, mine_until_s = apart(own["client_id"].to_numpy(dtype=float), np.maximum(periods, warm_up_s))
+    mine_s, mine_until_s = apart(own.client_id, np.maximum(periods, warm_up_s))
     # What of each of the links' own outages no shared one covers.
     covered = np.append(0.0, np.cumsum(ends - begins))
     marks = np.column_stack([begins, ends]).ravel()
@@ -258,10 +258,14 @@ def _touched_s(traffic: Traffic, own: pd.DataFrame) -> float:
     return float(covered[-1]) + more_s / max(1, clients)
 
 
-def apart(whose: Floats, periods: Floats) -> tuple[Floats, Floats]:
+def apart(whose: NDArray[Any], periods: Floats) -> tuple[Floats, Floats]:
     """The union of everybody's `periods` (n, 2) as begins and ends that do not overlap, (n,), by whom."""
     order = np.lexsort((periods[:, 1], periods[:, 0], whose))
-    rows = pd.DataFrame({"whose": whose, "begins": periods[:, 0], "ends": periods[:, 1]}).iloc[order]
-    reached = rows.groupby("whose")["ends"].cummax().groupby(rows["whose"]).shift(fill_value=-np.inf)
-    begins, ends = (np.maximum(rows[name].to_numpy(), reached.to_numpy()) for name in ("begins", "ends"))
-    return begins, ends
+    begins, ends, count = periods[order, 0], periods[order, 1], order.size
+    is_first = np.append(True, np.diff(whose[order]) != 0)[:count]
+    by_end, rank = np.argsort(ends), np.empty(count, dtype=np.int64)
+    rank[by_end] = np.arange(count)
+    of = np.cumsum(is_first) * count  # apart by more than any rank, so that all look back at their own
+    latest = ends[by_end[np.maximum.accumulate(of + rank) - of]]
+    reached = np.where(is_first, -np.inf, np.append(-np.inf, latest)[:count])
+    return np.maximum(begins, reached), np.maximum(ends, reached)

@@ -53,7 +53,7 @@ def about(traffic: Traffic) -> dict[str, Any]:
         "horizon_s": run.horizon_s,
         "warm_up_s": run.warm_up_s,
         "clients": sum(int(group["clients"]) for group in run.groups.values()),
-        "requests_in_warm_up": len(traffic.everything) - len(traffic.requests),
+        "requests_in_warm_up": len(traffic.everything) - traffic.count,
         "held_out_requests": int(traffic.held_out.sum()),
         "held_out_samples": traffic.distinct("base_id"),
         "held_out_clients": traffic.distinct("client_id"),
@@ -133,7 +133,7 @@ def summary_of(traffic: Traffic, work: Executor | None = None) -> dict[str, Any]
         if not traffic.run.keeps_rows:
             return _ready(without_rows(traffic, SECTIONS))
         reasons = _section(reasons_against, traffic)  # finds what many sections ask for
-        with nullcontext(work) if work else side_by_side(len(traffic.requests)) as doing:
+        with nullcontext(work) if work else side_by_side(traffic.count) as doing:
             # From the last on, among which are the longest: the short ones fill up what they leave.
             found = {name: doing.submit(_section, SECTIONS[name], traffic) for name in reversed(SECTIONS)}
             numbers = {name: found[name].result() for name in SECTIONS}

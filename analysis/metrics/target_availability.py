@@ -31,21 +31,22 @@ def by_target(run: Run) -> list[dict[str, Any]]:
 
 
 def _observed(run: Run, target: str, effect: str, links: int) -> float | None:
-    periods = run.periods
-    mine = periods[(periods["target"] == target) & (periods["effect"] == effect)]
-    shared = mine.loc[mine["client_id"] < 0, ["from_s", "until_s"]]
+    told = run.columns_of("outages")
+    mine = (told["target"] == target) & (told["effect"] == effect)
     if run.observed_s == 0:
         return None
-    alike = links - mine.loc[mine["client_id"] >= 0, "client_id"].nunique()
-    down_s = alike * _union_s(run, shared.to_numpy().tolist())
-    for _, own in mine[mine["client_id"] >= 0].groupby("client_id"):
-        down_s += _union_s(
-            run, [*shared.to_numpy().tolist(), *own[["from_s", "until_s"]].to_numpy().tolist()]
-        )
+    by_client: dict[int, list[tuple[float, float]]] = {}
+    rows = zip(*(told[name][mine].tolist() for name in ("client_id", "from_s", "until_s")), strict=True)
+    for client, from_s, until_s in rows:
+        by_client.setdefault(client, []).append((from_s, until_s))
+    shared = by_client.pop(-1, [])
+    down_s = (links - len(by_client)) * _union_s(run, shared)
+    for _, own in sorted(by_client.items()):
+        down_s += _union_s(run, [*shared, *own])
     return 1 - down_s / (max(links, 1) * run.observed_s)
 
 
-def _union_s(run: Run, periods: list[list[float]]) -> float:
+def _union_s(run: Run, periods: list[tuple[float, float]]) -> float:
     """Seconds after the warm-up that lie in some period."""
     total, reached = 0.0, run.warm_up_s
     for begin, end in sorted(periods):

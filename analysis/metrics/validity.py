@@ -30,8 +30,8 @@ def reasons_against(traffic: Traffic) -> list[str]:
 
 def too_few_to_judge_learning(traffic: Traffic) -> str | None:
     """Of a run without traffic: all its numbers are means over the held-out samples."""
-    samples = traffic.run.samples
-    count = samples.loc[samples["held_out"], "base_id"].nunique()
+    samples = traffic.run.columns_of("samples")
+    count = np.unique(samples["base_id"][samples["held_out"]]).size
     if count >= LEAST_SAMPLES:
         return None
     return f"too few samples: {count} are held out, {LEAST_SAMPLES} needed"
@@ -92,7 +92,7 @@ def a_crowd_that_never_comes(traffic: Traffic) -> str | None:
 
 
 def too_little_traffic(traffic: Traffic) -> str | None:
-    return too_few(len(traffic.requests))
+    return too_few(traffic.count)
 
 
 def too_few(count: int) -> str | None:
@@ -121,7 +121,7 @@ def too_few_clients(traffic: Traffic) -> str | None:
 
 
 def too_many_in_flight(traffic: Traffic) -> str | None:
-    return in_flight_of(float(traffic.is_outcome("in_flight").mean()) if len(traffic.requests) else 0.0)
+    return in_flight_of(float(traffic.is_outcome("in_flight").mean()) if traffic.count else 0.0)
 
 
 def in_flight_of(share: float) -> str | None:

@@ -47,7 +47,7 @@ def without_rows(traffic: Traffic, sections: dict[str, Callable[[Traffic], Any]]
         found["load"] |= {"offered": None}
     for queue in (found.get("queues") or {}).values():  # who asked which server, rows alone tell
         queue["offered"] = None
-    counted, arrived = sums.requests(), int(run.timeline["arrivals"].sum())
+    counted, arrived = sums.requests(), int(run.columns_of("timeline")["arrivals"].sum())
     found["run"] |= {
         "clients": sum(int(group["clients"]) for group in run.groups.values()),
         "requests_in_warm_up": arrived - counted,

@@ -35,7 +35,7 @@ def finish(
         run_page.stages(run)  # refuses damaged times before anything is counted
     sweep(run.path)
     traffic = traffic_kept(run)
-    with in_one_line(run.warnings), side_by_side(len(traffic.requests)) as work:
+    with in_one_line(run.warnings), side_by_side(traffic.count) as work:
         begun = run_page.begin(traffic, work, png) if pictures else None
         summary = summary_of(traffic, work)
         if begun is not None:

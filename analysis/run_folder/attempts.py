@@ -32,7 +32,7 @@ def batches_and_sends(run: Run, sampled: NDArray[np.int64]) -> tuple[pd.DataFram
     Batches by server, replica and start: server (its place among them), replica, started_at_s, ended_at_s
     (when the replica was free again), batch_size. Sends by request and time: SEND, server, ended_at_s.
     """
-    batches, sends = Filled(int(run.timeline["first_sends"].sum())), []
+    batches, sends = Filled(int(run.columns_of("timeline")["first_sends"].sum())), []
     for rows in _sends(run):
         rows["ended_at_s"] = ends_at_s(run, rows)
         firsts = _firsts(rows, np.flatnonzero(~np.isnan(rows["started_at_s"])))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sim.errors import BadInput, RunFailed
 from sim.results.columns import CLIENT_SHIFT
+from sim.results.just_written import just_written
 from sim.results.whole_files import SUMS, digest
 
 
@@ -57,21 +58,24 @@ def read_frame(path: Path, schema: pa.Schema | None) -> pd.DataFrame:
     return frame
 
 
-def read_words(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """The same, with names as text where `read_frame` gives categories."""
-    table = read_table(path, schema)
+def as_text(table: pa.Table) -> pa.Table:
+    """The same table, with names as text where `read_frame` gives categories."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return table
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file is there, or the run has left word of it, so that it should be."""
+    return path.is_file() or path.name in promised(path.parent)
 
 
 def read_if_there(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """The same; no rows where there is no such file, and the run has not left word of one either."""
-    if path.is_file() or path.name in promised(path.parent):
-        return read_words(path, schema)
-    return pd.DataFrame(columns=schema.names)
+    """What `read_frame` gives, names as text; no rows where there is no such file."""
+    table = read_table(path, schema) if is_there(path) else schema.empty_table()
+    frame: pd.DataFrame = as_text(table).to_pandas()
+    return frame
 
 
 AT_ONCE = 2**20  # rows
@@ -90,30 +94,43 @@ def read_table(
     if schema is not None and names is not None:
         wanted = pa.schema([schema.field(name) for name in names])
     try:
-        is_vouched_for = refuse_change(path)
-        with pq.ParquetFile(path) as file:
-            if wanted is None:
-                return file.read()
-            there = file.schema_arrow  # made anew whenever it is asked for
-            known = dict(zip(there.names, there.types, strict=True))
-            absent = [name for name in wanted.names if name not in known]
-            if absent:
-                raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
-            for field in wanted:
-                kind = known[field.name]
-                if not _are_of_a_kind(kind, field.type):
-                    raise BadInput(f"{path}: damaged: column {field.name} holds {kind}, not {field.type}")
-            if not rows:
-                return wanted.empty_table()
-            table = file.read(columns=wanted.names)
+        checksum = refuse_change(path)
+        if wanted is not None and (table := just_written(checksum)) is not None:
+            _refuse_others(path, table.schema, wanted)
+        else:
+            with pq.ParquetFile(path) as file:
+                if wanted is None:
+                    return file.read()
+                _refuse_others(path, file.schema_arrow, wanted)
+                table = file.read(columns=wanted.names) if rows else wanted.empty_table()
+        if not rows:
+            return wanted.empty_table()
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise _unread(path, error) from None
     try:
-        if not is_vouched_for:
+        if checksum is None:
             table.validate(full=True)  # text that is none would break whoever looks at it
-        return table.select(wanted.names).cast(wanted)
+        return _as(table.select(wanted.names), wanted)
     except (pa.ArrowException, MemoryError) as error:
         raise _unread(path, error) from None
+
+
+def _refuse_others(path: Path, there: pa.Schema, wanted: pa.Schema) -> None:
+    """Raises BadInput unless a file's columns `there` are at least the wanted ones, in kind."""
+    if there.equals(wanted):
+        return
+    known = dict(zip(there.names, there.types, strict=True))
+    absent = [name for name in wanted.names if name not in known]
+    if absent:
+        raise BadInput(f"{path}: column {absent[0]} is missing; another version wrote it")
+    for field in wanted:
+        kind = known[field.name]
+        if kind != field.type and not _are_of_a_kind(kind, field.type):
+            raise BadInput(f"{path}: damaged: column {field.name} holds {kind}, not {field.type}")
+
+
+def _as(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    return table if table.schema.equals(wanted) else table.cast(wanted)
 
 
 def _unread(path: Path, error: Exception) -> BadInput | RunFailed:
@@ -126,12 +143,12 @@ def _unread(path: Path, error: Exception) -> BadInput | RunFailed:
     return BadInput(f"{path}: damaged: {why}")
 
 
-def has_column(path: Path, name: str) -> bool:
-    """Whether a Parquet file is there and has a column of this name."""
+def columns_there(path: Path) -> frozenset[str]:
+    """The columns of a Parquet file; none of one that is not there, or cannot be read."""
     try:
-        return path.is_file() and name in pq.read_schema(path).names
+        return frozenset(pq.read_schema(path).names) if path.is_file() else frozenset()
     except (pa.ArrowException, OSError):
-        return False  # whoever reads the file says what is wrong with it
+        return frozenset()  # whoever reads the file says what is wrong with it
 
 
 def _are_of_a_kind(one: pa.DataType, other: pa.DataType) -> bool:
@@ -150,16 +167,19 @@ def refuse_damage(path: Path, schema: pa.Schema) -> None:
     read_table(path, schema, rows=False)
 
 
-def refuse_change(path: Path) -> bool:
-    """Whether a run has left word of how a file was written. Raises BadInput for one that is not so."""
+def refuse_change(path: Path) -> str | None:
+    """The SHA-256 of a file, where a run has left word of how it was written.
+
+    Raises BadInput for one that is not so.
+    """
     for folder in path.parents[:2]:  # parts lie a level deeper
         known = folder / SUMS
         if known.is_file():
             expected = _sums(known, known.stat().st_mtime_ns).get(path.relative_to(folder).as_posix())
             if expected not in (None, digest(path)):
                 raise BadInput(f"{path}: damaged: its checksum is not the one in {SUMS}")
-            return expected is not None
-    return False
+            return expected
+    return None
 
 
 def promised(folder: Path) -> set[str]:

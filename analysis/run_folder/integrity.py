@@ -6,35 +6,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 
 from analysis.run_folder.files import part_paths, promised, read_table, refuse_damage
 from analysis.run_folder.run import Run, open_run
+from analysis.run_folder.small_tables import NEEDED, SCHEMAS
 from analysis.run_folder.sql import PARTED
 from analysis.run_folder.traffic import Traffic, traffic_kept
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 
-SINGLE = {
-    "timeline": columns.TIMELINE,
-    "events": columns.EVENTS,
-    "clients": columns.CLIENTS,
-    "samples": columns.SAMPLES,
-    "learning": columns.LEARNING,
-    "deferral": columns.DEFERRAL,
-}
-WHERE_THERE_ARE_ANY = {  # runs from before there were these have none, which is no damage
-    "study": columns.STUDY,
-    "study_curves": columns.STUDY_CURVES,
-    "study_bounded": columns.STUDY_BOUNDED,
-    "study_losses": columns.STUDY_LOSSES,
-    "outages": columns.OUTAGES,
-    "partitions": columns.PARTITIONS,
-    "reliability": columns.RELIABILITY,
-}
+SINGLE = {name: SCHEMAS[name] for name in NEEDED}
+WHERE_THERE_ARE_ANY = {name: schema for name, schema in SCHEMAS.items() if name not in NEEDED}
 WITHOUT_ROWS = {"totals": columns_by_run.TOTALS, "latencies": columns_by_run.LATENCIES}
-OF_RUN = {"outages": "periods"}  # what `Run` calls it
 IN_PARTS = {"requests": columns.REQUESTS, "attempts": columns.ATTEMPTS}
 
 
@@ -110,20 +94,18 @@ def salvage(path: str | Path) -> tuple[Traffic, list[State]]:
     run = open_run(path)
     states = states_of(run)
     for index, state in enumerate(states):
-        if state.table in SINGLE | WHERE_THERE_ARE_ANY:
-            name = OF_RUN.get(state.table, state.table)
+        if state.table in SCHEMAS:
             try:
-                getattr(run, name)
+                run.rows_of(state.table)
             except BadInput as error:
                 states[index] = State(state.table, 0, 1, str(error))
-                empty = (SINGLE | WHERE_THERE_ARE_ANY | WITHOUT_ROWS)[state.table].empty_table()
-                run.__dict__[name] = empty.to_pandas()
-    if run.samples.empty:
-        run.__dict__["samples"] = _samples_met(run)
+                run.at_hand[state.table] = SCHEMAS[state.table].empty_table()
+    if not len(run.rows_of("samples")):
+        run.at_hand["samples"] = _samples_met(run)
     return traffic_kept(run, skipped=[]), states
 
 
-def _samples_met(run: Run) -> pd.DataFrame:
+def _samples_met(run: Run) -> pa.Table:
     """The samples that the requests name, each its own base sample."""
     met: set[int] = set()
     for file in part_paths(run.path, "requests", needed=False):
@@ -131,4 +113,4 @@ def _samples_met(run: Run) -> pd.DataFrame:
             met |= set(read_table(file, columns.REQUESTS, ["sample_id"])["sample_id"].to_pylist())
         except BadInput:
             continue
-    return pd.DataFrame({"sample_id": sorted(met), "base_id": sorted(met)}, dtype="int64")
+    return pa.table({name: pa.array(sorted(met), pa.int32()) for name in ("sample_id", "base_id")})

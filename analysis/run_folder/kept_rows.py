@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -35,13 +35,11 @@ def read_requests(run: Run, path: Path, schema: pa.Schema, names: Sequence[str] 
     stored = [name for name in kept(schema, run.detail).names if name in {*names, *needed}]
     table = read_table(path, schema, stored)
     for name in looked_up:
-        table = table.append_column(
-            wanted.field(name), _looked_up(run, path, table, name, wanted.field(name))
-        )
+        table = table.append_column(wanted.field(name), _looked_up(run, table, name, wanted.field(name)))
     return table.select(wanted.names)
 
 
-def _looked_up(run: Run, path: Path, table: pa.Table, name: str, field: pa.Field) -> pa.Array:
+def _looked_up(run: Run, table: pa.Table, name: str, field: pa.Field) -> pa.Array:
     client = table["request_id"].to_numpy() >> CLIENT_SHIFT
     if name == "client_id":
         return pa.array(client.astype(np.int32))
@@ -49,17 +47,7 @@ def _looked_up(run: Run, path: Path, table: pa.Table, name: str, field: pa.Field
         sizes = [int(group["clients"]) for group in run.groups.values()]
         of_client = np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
         return pa.DictionaryArray.from_arrays(pa.array(of_client[client]), pa.array(list(run.groups)))
-    samples = run.samples
-    known = samples["sample_id"].to_numpy()
-    order = np.argsort(known)
-    asked = table["sample_id"].to_numpy()
-    place = order[np.minimum(np.searchsorted(known, asked, sorter=order), max(0, known.size - 1))]
-    missing = known[place] != asked
-    if missing.any():
-        raise BadInput(
-            f"{path.parents[1] / 'samples.parquet'}: sample_id {asked[missing][0]} of requests is not listed"
-        )
-    values: Any = samples[name].to_numpy()[place]
+    values = run.columns_of("samples")[name][run.places_of_samples(table["sample_id"].to_numpy())]
     return pa.array(values.astype(field.type.to_pandas_dtype()), type=field.type)
 
 

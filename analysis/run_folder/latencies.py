@@ -13,12 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.run_folder.arrivals import Arrivals, arrays_of
 from analysis.run_folder.files import part_paths, read_json
 from analysis.run_folder.kept_rows import read_requests
 from analysis.run_folder.outages import find_outages
 from analysis.run_folder.parts import part_of
 from analysis.run_folder.run import open_run
-from analysis.run_folder.traffic import Arrivals
 from analysis.statistics.percentiles import LEVELS, Latencies
 from sim.results import columns
 
@@ -74,4 +74,4 @@ def _arrivals(folder: Path) -> Arrivals:
     rows: pd.DataFrame = table.to_pandas()
     for name, answer in (("first_s", "first_answer_at_s"), ("final_s", "answered_at_s")):
         rows[name] = (rows[answer] - rows["arrived_at_s"]).astype(np.float32)
-    return Arrivals(run, rows, find_outages(run))
+    return Arrivals(run, arrays_of(rows), find_outages(run))

@@ -82,15 +82,14 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     requests with one attempt alone.
     """
     names = _categories(run)
-    bases = run.samples.set_index("sample_id")["base_id"]
     several: list[pd.DataFrame] = []
-    arrivals = int(run.timeline["arrivals"].sum()) if skipped is None else 0
+    arrivals = int(run.columns_of("timeline")["arrivals"].sum()) if skipped is None else 0
     filled = Filled(arrivals)
     is_needed = run.horizon_s > 0 and skipped is None and run.keeps_rows
     schema, needed = _schema(run), _needed(run)
 
     def read(path: Path) -> tuple[dict[str, Array], pd.DataFrame]:
-        return _narrow(run, read_requests(run, path, schema, needed), bases, names)
+        return _narrow(run, read_requests(run, path, schema, needed), names)
 
     with side_by_side(arrivals) as work:
         for part in in_order(work, read, part_paths(run.path, "requests", needed=is_needed)):
@@ -104,7 +103,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
             filled.add(narrow)
             several.append(again)
         if not filled.rows:
-            narrow, again = _narrow(run, schema.empty_table().select(needed), bases, names)
+            narrow, again = _narrow(run, schema.empty_table().select(needed), names)
             filled.add(narrow)
             several.append(again)
         found = filled.columns()
@@ -165,16 +164,12 @@ def _categories(run: Run) -> dict[str, tuple[str, ...]]:
 def _narrow(
     run: Run,
     table: pa.Table,
-    bases: pd.Series[int],
     names: dict[str, tuple[str, ...]],
 ) -> tuple[dict[str, Array], pd.DataFrame]:
     """One part's columns; and of its requests with several attempts what their attempts are read by."""
     codes = {name: codes_of(run, table, name, values) for name, values in names.items()}
     rows = {name: table[name].to_numpy() for name in _needed(run) if name not in names}
-    base_id = bases.reindex(rows["sample_id"]).to_numpy(dtype=np.float64)
-    if np.isnan(base_id).any():
-        missing = rows["sample_id"][np.isnan(base_id)][0]
-        raise BadInput(f"{run.path / 'samples.parquet'}: sample_id {missing} of requests is not listed")
+    base_id = run.columns_of("samples")["base_id"][run.places_of_samples(rows["sample_id"])]
     deadline_s = np.array([_deadline_s(group) for group in run.groups.values()])[codes["group"]]
     is_remote = codes["outcome"] == columns.OUTCOMES.index("remote")
     is_open = codes["outcome"] == columns.OUTCOMES.index("in_flight")
@@ -193,7 +188,7 @@ def _narrow(
         **({"option": rows["option"]} if run.has_options else {}),
         **({"first_server": asked["server"]} if "server" in asked else {}),
         **_prices(run, rows, codes["group"]),
-        "base_id": base_id.astype(np.int32),
+        "base_id": base_id.astype(np.int32, copy=False),
         "is_decided": ~np.isnan(rows["decided_at_s"]),
         "first_s": (rows["first_answer_at_s"] - rows["arrived_at_s"]).astype(np.float32),
         "final_s": (rows["answered_at_s"] - rows["arrived_at_s"]).astype(np.float32),

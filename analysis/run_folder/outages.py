@@ -4,9 +4,9 @@ Built from the events and the time line of a run; used by the metrics and by the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.run_folder.kept import kept
@@ -56,16 +56,13 @@ class Outage:
 def find_outages(run: Run) -> tuple[Outage, ...]:
     """The outages and slowdowns of all that they hit together, in order of start; one that outlives the run
     ends at the horizon."""
-    shared = run.periods[(run.periods["client_id"] < 0) & (run.periods["from_s"] < run.horizon_s)]
+    told = run.columns_of("outages")
+    shared = (told["client_id"] < 0) & (told["from_s"] < run.horizon_s)
+    names = "target", "from_s", "until_s", "effect", "factor", "outage"
+    rows = zip(*(told[name][shared].tolist() for name in names), strict=True)
     found = [
-        Outage(
-            str(row["target"]),
-            float(row["from_s"]),
-            min(float(row["until_s"]), run.horizon_s),
-            float(row["factor"]) if row["effect"] == "slowdown" else None,
-            int(row["outage"]),
-        )
-        for row in shared.to_dict("records")
+        Outage(target, from_s, min(until_s, run.horizon_s), factor if effect == "slowdown" else None, number)
+        for target, from_s, until_s, effect, factor, number in rows
     ]
     return tuple(sorted(found, key=lambda outage: (outage.from_s, outage.to_s, outage.target)))
 
@@ -108,10 +105,11 @@ def usable_steps(run: Run, server: str | None = None) -> tuple[Floats, Floats]:
 
 @kept
 def _usable_steps(run: Run, server: str) -> tuple[Floats, Floats]:
-    told = run.events[(run.events["kind"] == "usable_replicas") & (run.events["target"] == server)]
-    rows = told.sort_values("at_s", kind="stable")
-    at_s = np.append(0.0, rows["at_s"].to_numpy(dtype=float))
-    values = np.append(float(run.servers[server]["replicas"]), rows["value"].to_numpy(dtype=float))
+    told = run.columns_of("events")
+    rows = np.flatnonzero((told["kind"] == "usable_replicas") & (told["target"] == server))
+    rows = rows[np.argsort(told["at_s"][rows], kind="stable")]
+    at_s = np.append(0.0, told["at_s"][rows])
+    values = np.append(float(run.servers[server]["replicas"]), told["value"][rows])
     last_of_instant = np.append(at_s[1:] != at_s[:-1], True)
     return at_s[last_of_instant], values[last_of_instant]
 
@@ -184,22 +182,30 @@ def availability_of(run: Run) -> float | None:
     return float(np.diff(edges)[values > 0].sum() / run.observed_s)
 
 
+class Periods(NamedTuple):
+    """Times of single clients' links, all (n,)."""
+
+    client_id: NDArray[np.int64]
+    from_s: Floats
+    until_s: Floats
+
+
 @kept
-def own_link_periods(run: Run) -> pd.DataFrame:
-    """The outages and slowdowns of single clients' links that began before the horizon: client_id, from_s,
-    until_s (at most the horizon), by client and start; no events tell of them."""
-    periods = run.periods[["client_id", "from_s", "until_s"]].astype(float)
-    own = periods[(periods["client_id"] >= 0) & (periods["from_s"] < run.horizon_s)]
-    own = own.assign(until_s=own["until_s"].clip(upper=run.horizon_s)).astype({"client_id": "int64"})
-    return own.sort_values(["client_id", "from_s"], ignore_index=True)
+def own_link_periods(run: Run) -> Periods:
+    """The outages and slowdowns of single clients' links that began before the horizon, by client and start;
+    they end there at the latest. No events tell of them."""
+    told = run.columns_of("outages")
+    rows = np.flatnonzero((told["client_id"] >= 0) & (told["from_s"] < run.horizon_s))
+    rows = rows[np.lexsort((told["from_s"][rows], told["client_id"][rows]))]
+    until_s = np.minimum(told["until_s"][rows], run.horizon_s)
+    return Periods(told["client_id"][rows].astype(np.int64), told["from_s"][rows], until_s)
 
 
 def on_own_outage(run: Run, client_id: NDArray[np.int32], at_s: Floats) -> NDArray[np.bool_]:
     """Which requests come while an outage of their own client's link is on; clients and instants (n,)."""
-    own = own_link_periods(run)
-    if own.empty:
+    whose, begins, ends = own_link_periods(run)
+    if not whose.size:
         return np.zeros(at_s.shape, dtype=bool)
-    whose, begins, ends = (own[name].to_numpy() for name in ("client_id", "from_s", "until_s"))
     client = np.concatenate([whose, whose, client_id])
     when = np.concatenate([begins, ends, at_s])
     step = np.concatenate([np.ones(whose.size), -np.ones(whose.size), np.zeros(at_s.size)])
@@ -212,9 +218,9 @@ def on_own_outage(run: Run, client_id: NDArray[np.int32], at_s: Floats) -> NDArr
 
 def own_links_down(run: Run) -> tuple[Floats, Floats]:
     """The share of the clients on whose own link an outage is on, as a step function like `usable_steps`."""
-    own = own_link_periods(run)
+    _, begins, ends = own_link_periods(run)
     clients = sum(int(group["clients"]) for group in run.groups.values())
-    edges = np.concatenate([[0.0], own["from_s"], own["until_s"]])
-    change = np.concatenate([[0.0], np.ones(len(own)), -np.ones(len(own))])
+    edges = np.concatenate([[0.0], begins, ends])
+    change = np.concatenate([[0.0], np.ones(begins.size), -np.ones(ends.size)])
     at_s, place = np.unique(edges, return_inverse=True)
     return at_s, np.cumsum(np.bincount(place, change)) / max(1, clients)

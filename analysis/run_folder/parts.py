@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.run_folder.arrivals import Arrivals, Mask
 from analysis.run_folder.outages import Outage
 from analysis.run_folder.run import Run
 from analysis.run_folder.servers import switches
-from analysis.run_folder.traffic import Arrivals, Mask
 from analysis.statistics.cells import order_of
 from analysis.statistics.room import places_in
 
@@ -21,7 +21,7 @@ Rows = NDArray[np.int32]
 
 
 def _everyone(of: Arrivals) -> Mask:
-    return np.ones(len(of.requests), dtype=bool)
+    return np.ones(of.count, dtype=bool)
 
 
 def _before(of: Arrivals) -> Mask:
@@ -75,7 +75,7 @@ def part_of(of: Arrivals, path: str) -> Mask | None:
         return WINDOWS[name](of)
     each = re.fullmatch(r"each\.(\d+)", around)
     if section == "outages" and each and int(each[1]) < len(of.outages) and name in OF_EACH:
-        among = np.zeros(len(of.requests), dtype=bool)
+        among = np.zeros(of.count, dtype=bool)
         among[OF_EACH[name](of, of.outages[int(each[1])])] = True
         return among
     return None
@@ -109,18 +109,18 @@ def models_asked(run: Run) -> list[str]:
 
 def of_whom(of: Arrivals, section: str, name: str) -> Mask:
     """Which requests are a group's; or came in a cell; or asked a server, a model or an option last."""
-    requests, of_what = of.requests, section.removesuffix("s")
+    of_what = section.removesuffix("s")
     if section in ("groups", "cells"):
-        return np.asarray(requests[of_what] == name)
-    sent = requests["attempts"].to_numpy() > 0
+        return of.is_named(of_what, name)
+    sent = of.column("attempts") > 0
     if section == "options":
         group, _, option = name.partition("/")
         place = [one["option"] for one in of.run.options[group]].index(option)
-        return np.asarray((requests["group"] == group) & (requests["option"] == place))
+        return np.asarray(of.is_of_group(group) & (of.column("option") == place))
     if of.run.has_options:
-        return np.asarray(sent & (requests[of_what] == name))
+        return np.asarray(sent & of.is_named(of_what, name))
     asks = [group for group, options in of.run.options.items() if options[0][of_what] == name]
-    return np.asarray(sent & requests["group"].isin(asks))
+    return np.asarray(sent & np.logical_or.reduce([of.is_of_group(group) for group in asks]))
 
 
 def arrived(of: Arrivals, from_s: float, to_s: float) -> Mask:
@@ -136,10 +136,10 @@ def rows_between(of: Arrivals, from_s: float, to_s: float) -> Rows:
 
 def rows_of_groups(of: Arrivals) -> dict[str, Rows]:
     """The places of each group's requests, ascending."""
-    group = of.requests["group"].cat
-    order = order_of(group.codes.to_numpy(), len(group.categories))
-    counts = np.bincount(group.codes.to_numpy(), minlength=len(group.categories))
-    return dict(zip(group.categories, np.split(order, np.cumsum(counts)[:-1]), strict=True))
+    codes, names = of.codes("group")
+    order = order_of(codes, len(names))
+    counts = np.bincount(codes, minlength=len(names))
+    return dict(zip(names, np.split(order, np.cumsum(counts)[:-1]), strict=True))
 
 
 def rows_of(of: Arrivals, section: str) -> dict[str, Rows]:

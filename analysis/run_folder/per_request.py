@@ -24,12 +24,12 @@ def numbers_per_request(
     traffic: Traffic, numbers: Callable[[Traffic], Sequence[NDArray[Any]]]
 ) -> Sequence[NDArray[Any]]:
     """The same of several numbers that are found together."""
-    count = len(traffic.requests)
+    count = traffic.count
     if count <= AT_ONCE:
         return numbers(traffic)
 
     def some(places: slice) -> Sequence[NDArray[Any]]:
-        return numbers(replace(traffic, requests=traffic.requests.iloc[places]))
+        return numbers(replace(traffic, columns={name: of[places] for name, of in traffic.columns.items()}))
 
     found = laid_beside(some, count, [each.dtype for each in some(slice(0, 1))])
     traffic.let_go()

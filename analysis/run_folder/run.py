@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from ruamel.yaml import YAML
@@ -21,13 +22,13 @@ from analysis.run_folder.files import (
     read_frame,
     read_json,
     read_parts,
-    read_words,
     refuse_gaps,
 )
 from analysis.run_folder.kept_rows import read_requests, refuse_rowless
 from analysis.run_folder.learned_together import LearnedTogether
 from analysis.run_folder.provenance import provenance_warnings
 from analysis.run_folder.servers import AskedOf
+from analysis.run_folder.small_tables import SmallTables
 from analysis.run_folder.sql import PARTED, found_by
 from analysis.run_folder.what_it_tells import WhatItTells
 from sim.errors import BadInput
@@ -40,7 +41,7 @@ SCENARIO, VERSIONS, MEASURED = "scenario.yaml", "versions.json", "measured.json"
 
 
 @dataclass(frozen=True)
-class Run(AskedOf, LearnedTogether, WhatItTells):
+class Run(AskedOf, LearnedTogether, SmallTables, WhatItTells):
     """A finished run: its folder and its scenario; tables are read when first asked for, then kept.
 
     Columns and their meaning: docs/run_folder.md. A table that is missing, damaged or of another version
@@ -97,13 +98,10 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
         parts = part_paths(self.path, "requests", needed=self.horizon_s > 0)
         frame = as_frame([read_requests(self, part, schema) for part in parts], schema)
         frame = frame.sort_values("request_id", ignore_index=True)
-        arrivals = int(self.timeline["arrivals"].sum())
+        arrivals = int(self.columns_of("timeline")["arrivals"].sum())
         refuse_gaps(self.path / "requests", frame["request_id"].to_numpy(), arrivals)
-        bases = frame["sample_id"].map(self.samples.set_index("sample_id")["base_id"])
-        if bases.isna().any():
-            missing = frame.loc[bases.isna(), "sample_id"].iloc[0]
-            raise BadInput(f"{self.path / 'samples.parquet'}: sample_id {missing} of requests is not listed")
-        frame["base_id"] = bases.astype("int64")
+        places = self.places_of_samples(frame["sample_id"].to_numpy())
+        frame["base_id"] = self.columns_of("samples")["base_id"][places].astype(np.int64)
         for name, values in (
             ("outcome", columns.OUTCOMES),
             ("server_cause", columns.CAUSES),
@@ -122,10 +120,6 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
         schema = columns_by_run.attempts(self.has_options, self.has_calls, self.computes, self.swaps)
         frame = read_parts(self.path, "attempts", schema, needed=False)
         return frame.sort_values(["request_id", "attempt"], ignore_index=True)
-
-    @cached_property
-    def timeline(self) -> pd.DataFrame:
-        return read_frame(self.path / "timeline.parquet", columns.TIMELINE)
 
     @cached_property
     def seconds_of_servers(self) -> pd.DataFrame:
@@ -147,47 +141,16 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
         """What became of each item of a session; no rows where there are none."""
         return self._if_there("items", columns_by_run.ITEMS)
 
-    @cached_property
-    def events(self) -> pd.DataFrame:
-        return read_words(self.path / "events.parquet", columns.EVENTS)
-
-    @cached_property
-    def periods(self) -> pd.DataFrame:
-        """Every period of every outage, those of single links too; no rows where there is no such file."""
-        return self._if_there("outages", columns.OUTAGES)
-
-    @cached_property
-    def clients(self) -> pd.DataFrame:
-        return self.of_clients(*columns.CLIENTS.names)
-
     def of_clients(self, *names: str) -> pd.DataFrame:
         """Some columns of `clients` alone, which of a million clients take much less; not kept."""
         schema = pa.schema([columns.CLIENTS.field(name) for name in names])
         return read_frame(self.path / "clients.parquet", schema)
 
     @cached_property
-    def samples(self) -> pd.DataFrame:
-        frame = read_frame(self.path / "samples.parquet", columns.SAMPLES)
-        if frame["sample_id"].duplicated().any():
-            twice = frame.loc[frame["sample_id"].duplicated(), "sample_id"].iloc[0]
-            raise BadInput(f"{self.path / 'samples.parquet'}: damaged: sample_id {twice} is there twice")
-        return frame
-
-    @cached_property
     def work(self) -> pd.DataFrame:
         """sample_id and what its service time is multiplied by; of a run that `has_work_of_samples`."""
         schema = pa.schema([columns.SAMPLES.field("sample_id"), columns.WORK])
         return read_frame(self.path / "samples.parquet", schema)
-
-    @cached_property
-    def learning(self) -> pd.DataFrame:
-        return read_frame(self.path / "learning.parquet", columns.LEARNING)
-
-    @cached_property
-    def deferral(self) -> pd.DataFrame:
-        """Accuracy against deferral rate per score and group, from the tables alone."""
-        frame = read_frame(self.path / "deferral.parquet", columns.DEFERRAL)
-        return frame.astype({"score": "str", "group": "str"})
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -204,36 +167,6 @@ class Run(AskedOf, LearnedTogether, WhatItTells):
         if name in PARTED:
             return read_parts(self.path, name, None, needed=True)
         return read_frame(self.path / f"{name}.parquet", None)
-
-    @cached_property
-    def study(self) -> pd.DataFrame:
-        """What each setting comes to; no rows where the run has not written them."""
-        return self._if_there("study", columns.STUDY)
-
-    @cached_property
-    def study_curves(self) -> pd.DataFrame:
-        """Accuracy and risk against deferral rate for each setting; no rows where there is no such file."""
-        return self._if_there("study_curves", columns.STUDY_CURVES)
-
-    @cached_property
-    def study_bounded(self) -> pd.DataFrame:
-        """What the coin that bounds the deferral rate comes to; no rows where there is no such file."""
-        return self._if_there("study_bounded", columns.STUDY_BOUNDED)
-
-    @cached_property
-    def study_losses(self) -> pd.DataFrame:
-        """How the loss of each trained setting fell; no rows where there is no such file."""
-        return self._if_there("study_losses", columns.STUDY_LOSSES)
-
-    @cached_property
-    def partitions(self) -> pd.DataFrame:
-        """What the frozen models were trained on, by class; no rows where there is no such file."""
-        return self._if_there("partitions", columns.PARTITIONS)
-
-    @cached_property
-    def reliability(self) -> pd.DataFrame:
-        """How likely models are said to be right, and whether they are; no rows without such a file."""
-        return self._if_there("reliability", columns.RELIABILITY)
 
     @cached_property
     def timing(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.run_folder.files import has_column, part_paths
+from analysis.run_folder.files import columns_there, part_paths
 from sim.results import columns, columns_by_run
 
 MERGED = (
@@ -136,7 +136,13 @@ class WhatItTells:
     @cached_property
     def has_work_of_samples(self) -> bool:
         """Whether each sample's service time is multiplied by a number of its own."""
-        return has_column(self.path / "samples.parquet", columns.WORK.name)
+        return columns.WORK.name in columns_there(self.path / "samples.parquet")
 
     def _has(self, name: str) -> bool:
-        return any(has_column(part, name) for part in part_paths(self.path, "requests", needed=False)[:1])
+        return name in self._columns_there
+
+    @cached_property
+    def _columns_there(self) -> frozenset[str]:
+        """The columns of the first part of `requests`."""
+        parts = part_paths(self.path, "requests", needed=False)
+        return columns_there(parts[0]) if parts else frozenset()

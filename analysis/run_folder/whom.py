@@ -3,10 +3,7 @@ Between the tables of requests and attempts and who reads them part by part."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -32,12 +29,6 @@ def server_asked(run: Run, table: pa.Table) -> NDArray[np.int16]:
     of_client = np.repeat(np.array(by_group, dtype=np.int16), clients)
     asked: NDArray[np.int16] = of_client[table["request_id"].to_numpy() >> CLIENT_SHIFT]
     return asked
-
-
-def clients_and_samples(requests: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Whose requests these are, about which base samples, and the codes of their groups; all (n,)."""
-    codes = requests["group"].cat.codes.to_numpy()
-    return requests["client_id"].to_numpy(), requests["base_id"].to_numpy(), codes
 
 
 def codes_of(run: Run, table: pa.Table, name: str, values: tuple[str, ...]) -> NDArray[np.int16]:

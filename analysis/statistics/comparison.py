@@ -177,10 +177,9 @@ class Measured:
         if isinstance(measure, Ratio):
             influence, at_s = self.influence(measure), traffic.arrived_at_s
         else:
-            at_s, seconds = traffic.timeline["at_s"].to_numpy(dtype=float), seconds_covered(traffic)
+            at_s, seconds = traffic.seconds["at_s"], seconds_covered(traffic)
             parts, wholes = (
-                seconds * (1.0 if name is None else traffic.timeline[name].to_numpy(dtype=float))
-                for name in columns or ()
+                seconds * (1.0 if name is None else traffic.seconds[name]) for name in columns or ()
             )
             influence = (parts - parts.sum() / wholes.sum() * wholes) / wholes.sum()
         return self.span.sums(influence, at_s)

@@ -193,11 +193,8 @@ class Scattered(Estimates):
     def _squares_of_cells(self, values: Values, among: Mask, counted: Mask | None) -> tuple[Floats, Floats]:
         """Of the cells of `again`, by group: the squares of the sums, and their products with the counts."""
         sums, counts = self._of_cells(values, among, counted)
-        squares, crossed = (
-            np.bincount(self._group_of_cell, each, self.groups).astype(np.float64, copy=False)
-            for each in (sums**2, sums * counts)
-        )
-        return squares, crossed
+        both = [np.bincount(self._group_of_cell, each, self.groups) for each in (sums**2, sums * counts)]
+        return both[0].astype(np.float64, copy=False), both[1].astype(np.float64, copy=False)
 
     def _squares_apart(self, values: Values, among: Mask, counted: Mask | None) -> tuple[Floats, Floats]:
         """The same two sums of the requests `again`, as if each had a cell of its own; by group."""

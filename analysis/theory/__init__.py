@@ -61,7 +61,7 @@ def predicted(traffic: Traffic) -> dict[str, list[Prediction]]:
     or outages that somebody brought.
     """
     run = traffic.run
-    if not len(traffic.requests):
+    if not traffic.count:
         return {}
     there, is_brought = what_there_is(run), bool(run.brought & KNOWN)
     laws = {

@@ -48,7 +48,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
     if not triggers:
         return None
     fluid, server = _fluid(streams, run.scenario, service, capacity, 1.0), run.server
-    most = max(float(fluid.waiting.max()), float(run.timeline["waiting_mean"].max()))
+    most = max(float(fluid.waiting.max()), float(run.columns_of("timeline")["waiting_mean"].max()))
     if most <= float(server["replicas"]) * float(server["max_batch"]):
         return None  # no backlog, predicted or seen
     ends = [_fluid(streams, run.scenario, service, capacity, times) for times in (1 - ERROR, 1 + ERROR)]
@@ -170,8 +170,8 @@ def _recoveries(
     run, predictions = traffic.run, []
     server = run.server
     few = float(server["replicas"]) * float(server["max_batch"])
-    seconds = run.timeline["at_s"].to_numpy(dtype=float)
-    waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
+    seconds = run.columns_of("timeline")["at_s"]
+    waiting = run.columns_of("timeline")["waiting_mean"]
     means = [_mean_between(fluid.waiting, seconds, seconds + 1) for fluid in fluids]
     for trigger in triggers[:MOST_TRIGGERS]:
         later = [other.from_s for other in triggers if other.from_s >= trigger.to_s]
@@ -231,14 +231,13 @@ def _ending(traffic: Traffic, triggers: tuple[Outage, ...], fluids: list[Flow]) 
     answered, *ends = (float(fluid.answered[span].mean()) for fluid in fluids)
     if not max(abs(end - answered) for end in ends) <= ERROR:
         return []
-    rows, where = traffic.timeline, f"{from_s:g}–{to_s:g} s"
-    seconds = rows["at_s"].to_numpy(dtype=float)
-    sends = (rows["first_sends"] + rows["retries"]).to_numpy(dtype=float)
-    simulated = mean_over_time(sends, seconds, from_s, to_s)
+    seconds, where = traffic.seconds, f"{from_s:g}–{to_s:g} s"
+    sends = (seconds["first_sends"] + seconds["retries"]).astype(float)
+    simulated = mean_over_time(sends, seconds["at_s"], from_s, to_s)
     predictions = [
         Prediction("sends per second at the end", where, "1/s", expected, simulated, margin=ERROR * expected)
     ]
-    sent = np.asarray(traffic.requests["deferred"], dtype=bool) & traffic.known
+    sent = traffic.column("deferred") & traffic.known
     hits = mean_over_time(
         traffic.is_answered_by("server")[sent].astype(float), traffic.arrived_at_s[sent], from_s, to_s
     )
@@ -252,8 +251,8 @@ def _curve(traffic: Traffic, triggers: tuple[Outage, ...], fluid: Flow) -> list[
     from_s = max(0.0, triggers[0].from_s - 20.0)
     until_s = run.horizon_s
     edges = np.linspace(from_s, until_s, POINTS + 1)
-    seconds = run.timeline["at_s"].to_numpy(dtype=float)
-    waiting = run.timeline["waiting_mean"].to_numpy(dtype=float)
+    seconds = run.columns_of("timeline")["at_s"]
+    waiting = run.columns_of("timeline")["waiting_mean"]
     predictions = []
     for begins, ends in pairwise(edges.tolist()):
         inside = (seconds >= np.floor(begins)) & (seconds < np.ceil(ends))

@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.metrics.measures import risk_of
 from analysis.metrics.service import load
+from analysis.metrics.study import as_trained
 from analysis.run_folder.outages import availability_of
 from analysis.run_folder.traffic import Traffic
 from analysis.theory.prediction import Law, Prediction, mean_of, share_of
@@ -66,11 +67,11 @@ def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
     errors."""
     if group["policy"]["price"]["kind"] not in BOUNDED:
         return []
-    requests, rate = traffic.requests, float(group["policy"]["price"]["rate"])
-    decided = np.asarray((requests["group"] == group["group"]) & requests["is_decided"], dtype=bool)
+    rate = float(group["policy"]["price"]["rate"])
+    decided = traffic.is_of_group(group["group"]) & traffic.column("is_decided")
     if decided.sum() < LEAST_REQUESTS:
         return []
-    sent = np.asarray(requests["deferred"], dtype=bool)[decided]
+    sent = traffic.column("deferred")[decided]
     simulated = share_of(int(sent.sum()), int(decided.sum()))
     off = 2 * calibration_error(traffic, group)
     return [Prediction("deferral rate", group["group"], "share", rate, simulated, margin=off)]
@@ -79,36 +80,37 @@ def _held(traffic: Traffic, group: dict[str, Any]) -> list[Prediction]:
 def _row(traffic: Traffic, group: dict[str, Any]) -> dict[str, Any] | None:
     """The study's row of the group's own score at its own price, that of the nearest c_e; of a price that is
     chosen on the calibration pool, that of the scenario's own."""
-    price, frame = group["policy"]["price"], traffic.run.study
-    if frame.empty or price["kind"] not in ("threshold", *CHOSEN):
+    price, told = group["policy"]["price"], traffic.run.columns_of("study")
+    if not told["group"].size or price["kind"] not in ("threshold", *CHOSEN):
         return None
-    training, costs = traffic.run.scenario["training"], traffic.run.scenario["costs"]
-    mine = (frame["group"] == group["group"]) & (frame["score"] == group["policy"]["score"])
-    mine &= frame["c_1"] == costs["c_1"]
+    costs = traffic.run.scenario["costs"]
+    mine = as_trained(traffic.run) & (told["c_1"] == costs["c_1"])
+    mine &= (told["group"] == group["group"]) & (told["score"] == group["policy"]["score"])
     if price["kind"] in CHOSEN:
-        mine &= frame["c_e"] == costs["c_e"]
+        mine &= told["c_e"] == costs["c_e"]
     else:
-        mine &= np.isclose(frame["price"], float(price["at"]), atol=1e-9)
-    mine &= frame["form"].isin(["", training["form"]])
-    mine &= frame["sync_every"].isin(["", str(training["pretrain"]["sync_every"])])
-    rows = frame[mine].sort_values("c_e", key=lambda c_e: (c_e - float(costs["c_e"])).abs(), kind="stable")
-    return None if rows.empty else rows.iloc[0].to_dict()
+        mine &= np.isclose(told["price"], float(price["at"]), atol=1e-9)
+    rows = np.flatnonzero(mine)
+    if not rows.size:
+        return None
+    nearest = rows[np.argmin(np.abs(told["c_e"][rows] - float(costs["c_e"])))]
+    return {name: values[nearest] for name, values in told.items()}
 
 
 def _compare(traffic: Traffic, group: dict[str, Any], row: dict[str, Any]) -> list[Prediction]:
-    requests, name = traffic.requests, group["group"]
-    mine = np.asarray(requests["group"] == name) & np.asarray(requests["held_out"], dtype=bool)
-    decided = mine & np.asarray(requests["is_decided"], dtype=bool)
+    name = group["group"]
+    mine = traffic.is_of_group(name) & traffic.column("held_out")
+    decided = mine & traffic.column("is_decided")
     if decided.sum() < LEAST_REQUESTS:
         return []
-    sent = np.asarray(requests["deferred"], dtype=bool)
+    sent = traffic.column("deferred")
     price, own = group["policy"]["price"].get("at"), float(traffic.run.scenario["costs"]["c_e"])
     rate = share_of(int((sent & decided).sum()), int(decided.sum()))
     is_priced = price is not None and group["policy"]["score"] in GAINS
     along = ("price", float(price)) if is_priced else ("", None)
     predictions = [Prediction("deferral rate", name, "share", float(row["deferral_rate"]), rate, *along)]
     reach = reach_of(traffic, group)
-    judged = mine & traffic.known & np.asarray(requests["server_known"], dtype=bool)
+    judged = mine & traffic.known & traffic.column("server_known")
     if reach is None or not judged.any() or traffic.run.has_own_costs:
         return predictions
 

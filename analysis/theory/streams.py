@@ -133,9 +133,9 @@ def calibration_error(traffic: Traffic, group: dict[str, Any]) -> float:
     policy = group["policy"]
     if policy["price"]["kind"] not in BOUNDED[:2] or policy["score"] == "random":
         return 0.0
-    share, samples = float(policy["price"]["rate"]), traffic.run.samples
+    share, samples = float(policy["price"]["rate"]), traffic.run.columns_of("samples")
     counts = [
-        samples.loc[samples["pool"] == pool, "base_id"].nunique() for pool in ("calibration", "traffic")
+        np.unique(samples["base_id"][samples["pool"] == pool]).size for pool in ("calibration", "traffic")
     ]
     return sqrt(share * (1 - share) * sum(1 / max(count, 1) for count in counts))
 

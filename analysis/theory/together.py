@@ -51,7 +51,7 @@ def predict(traffic: Traffic) -> list[Prediction] | None:
             Prediction("uploads of a merged round", "server", "versions", clusters, _exactly(of_each))
         )
     if comes_back and merges_s.size and len(groups) == 1:
-        mean = run.timeline["copy_staleness"].to_numpy(dtype=float).mean()
+        mean = run.columns_of("timeline")["copy_staleness"].mean()
         expected = merges_s.size * takes_s[0] / run.horizon_s
         # The time line looks once a second: a broadcast is seen in one second more or less.
         slack = merges_s.size / run.horizon_s

@@ -176,10 +176,10 @@ def _compare(
     errors: as `_sampling` gives them."""
     reached: Floats = sends["reached_at_s"]
     started: Floats = sends["started_at_s"]
-    seconds = traffic.timeline["at_s"].to_numpy(dtype=float)
+    seconds = traffic.seconds["at_s"]
     whole = seconds + 1 <= regime.to_s
     busy = mean_over_time(
-        traffic.timeline["busy_replicas_mean"].to_numpy(dtype=float)[whole] / regime.usable,
+        traffic.seconds["busy_replicas_mean"][whole] / regime.usable,
         seconds[whole],
         from_s,
         regime.to_s,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import BadInput, RunFailed
 from sim.results.columns import OWN_KEY
+from sim.results.just_written import keep
 from sim.results.whole_files import SUMS, appearing, digest, in_words, write_whole
 
 MEASURED = "measured.json"  # where the scenario names files of measured durations: mean and cv of each
@@ -179,7 +180,9 @@ def write_table(path: Path, table: pa.Table) -> str:
         write_whole(path, content)
     except OSError as error:
         raise RunFailed("run", in_words(error, path)) from error
-    return sha256(content).hexdigest()
+    checksum = sha256(content).hexdigest()
+    keep(checksum, table)
+    return checksum
 
 
 class Parts:
@@ -257,9 +260,17 @@ class StreamedTable:
                 pq.ParquetWriter(hidden, self._schema, **encoding(self._schema)) as whole,
             ):
                 for index in range(pieces):
-                    whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
+                    piece = _read(part(self._pieces, index))
+                    whole.write_table(piece)
+            if pieces == 1:
+                keep(digest(self._path), piece)
         except OSError as error:
             raise RunFailed("run", in_words(error, self._path)) from error
+
+
+def _read(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def part(table: Path, index: int) -> Path:
@@ -269,9 +280,10 @@ def part(table: Path, index: int) -> Path:
 
 def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
     """A table from columns of values, strings in place of dictionary codes."""
-    arrays = [pa.array(columns[field.name], type=_flat(field.type)).cast(field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays([_array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def _flat(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, type=kind.value_type).cast(kind)
+    return pa.array(values, type=kind)

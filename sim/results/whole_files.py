@@ -57,8 +57,8 @@ def require_writable_file(path: Path, option: str) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Puts `content` at `path` at once: a reader sees the old file or the new one, never a part."""
-    with appearing(path) as hidden:
-        hidden.write_bytes(content)
+    with _appearing(path) as (handle, _), open(handle, "wb", closefd=False) as file:
+        file.write(content)
 
 
 @contextmanager
@@ -68,16 +68,22 @@ def appearing(path: Path) -> Iterator[Path]:
     It lies in the same folder, so that the rename stays within one file system, and is locked as long as its
     writer lives: see `sweep`. Raises BadInput where a folder stands at `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _appearing(path) as (_, name):
+        yield Path(name)
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[tuple[int, str]]:
+    """The same, open and by name."""
     try:
         handle, name = _hidden(path)
     except OSError as error:
         error.filename = str(path)  # the one that somebody knows
         raise
     try:
-        yield Path(name)
+        yield handle, name
         os.fsync(handle)
-        Path(name).chmod(0o644)  # mkstemp gives 0600, and results are made to be shared
+        os.fchmod(handle, 0o644)  # it begins as 0600, and results are made to be shared
         os.replace(name, path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
@@ -149,7 +155,11 @@ def sync_folder(folder: Path) -> None:
 def _hidden(path: Path) -> tuple[int, str]:
     """A new file beside `path`, open and locked, and its name."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            continue
         with suppress(OSError):  # as on some network file systems
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:

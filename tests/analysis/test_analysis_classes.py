@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from analysis.metrics.classes import classes, ranking
+from analysis.run_folder.arrivals import arrays_of
 from analysis.run_folder.run import load_run
 from analysis.run_folder.traffic import Traffic, traffic_of
 from analysis.statistics.clusters import clusters
@@ -42,7 +43,7 @@ def of(score: list[float], right: list[bool], label: list[int] | None = None, ea
     places = np.arange(n)
     run: Any = SimpleNamespace(groups={"devices": {"policy": {"score": "l2h"}}})
     met = clusters(places // each, places // each, np.zeros(n, dtype=np.int64))
-    return Traffic(run, requests, (), everything=requests, timeline=pd.DataFrame(), clusters=met)
+    return Traffic(run, arrays_of(requests), (), everything=requests, seconds={}, clusters=met)
 
 
 def test_areas_by_hand() -> None:

@@ -196,12 +196,13 @@ def test_pairing_by_client_and_sample_equals_pairing_by_request_where_both_can_b
     folder = shutil.copytree(finished[0], tmp_path / "copy")
     rng = np.random.default_rng(3)
     base, other = load_traffics([finished[0], folder])
-    other.requests["correct"] = other.requests["correct"] | (rng.random(len(other.requests)) < 0.1)
+    better = {"correct": other.correct | (rng.random(other.count) < 0.1)}
+    other = replace(other, columns={**other.columns, **better})
     by_request = compare([base, other])["runs"][0]["measures"]["accuracy"]
     for traffic in (base, other):
         traffic.run.groups["sensors"]["arrivals"]["process"] = {"kind": "closed_loop"}
-    other.requests["arrived_at_s"] = other.requests["arrived_at_s"] + 1e-3
-    loop = compare([replace(base), replace(other)])["runs"][0]  # what was found of them goes with them
+    later = {"arrived_at_s": other.arrived_at_s + 1e-3}
+    loop = compare([replace(base), replace(other, columns={**other.columns, **later})])["runs"][0]
     assert loop["paired_by"] == "clients and samples"
     assert loop["measures"]["accuracy"] == pytest.approx(by_request)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,6 +163,12 @@ def test_latency_is_one_row_while_first_equals_final(tmp_path: Path) -> None:
     assert len(rows([sent(10.0, first_answer_at_s=10.1)])) == 2
 
 
+def told(events: pd.DataFrame, periods: pd.DataFrame) -> Callable[[str], dict[str, np.ndarray]]:
+    """What a run says of its events and outages."""
+    tables = {"events": events, "outages": periods}
+    return lambda table: {name: tables[table][name].to_numpy(dtype=None) for name in tables[table]}
+
+
 @pytest.mark.parametrize(
     ("in_flight", "ends"),
     [("lose", [2.5, 3.0, 6.0, 100.0]), ("finish", [100.0] * 4)],
@@ -187,7 +194,7 @@ def test_a_replica_that_was_scaled_in_works_until_an_outage_leaves_nothing(in_fl
         columns=["target", "from_s", "until_s"],
     ).assign(client_id=-1, effect="down", factor=1.0, outage=0)
     servers = {"server": {"replicas": 3, "in_flight": in_flight}}
-    run = SimpleNamespace(events=events, periods=periods, servers=servers, horizon_s=100.0)
+    run = SimpleNamespace(columns_of=told(events, periods), servers=servers, horizon_s=100.0)
     started, replica = np.array([1.0, 1.5, 5.0, 8.0]), np.array([2, 1, 1, 1])
     lost = {"started_at_s": started, "finished_at_s": np.full(4, np.nan), "replica": replica}
     assert ends_at_s(run, lost).tolist() == ends
@@ -202,7 +209,7 @@ def test_a_batch_that_stood_still_took_no_time_of_its_replica(in_flight, worked)
     periods = pd.DataFrame([("replicas:1", 3.0, 5.0)], columns=["target", "from_s", "until_s"])
     periods = periods.assign(client_id=-1, effect="down", factor=1.0, outage=0)
     servers = {"server": {"replicas": 2, "in_flight": in_flight, "autoscaling": None}}
-    run = SimpleNamespace(events=events, periods=periods, servers=servers, horizon_s=100.0)
+    run = SimpleNamespace(columns_of=told(events, periods), servers=servers, horizon_s=100.0)
     batches = {
         "started_at_s": [2.0, 2.0],
         "finished_at_s": [7.0, 6.0],
@@ -339,8 +346,8 @@ def test_staleness_is_that_of_the_time_line_where_the_run_trains(tmp_path: Path)
     assert set(staleness(traffic).values()) == {None}
     traffic.run.scenario["training"] = {"online": {"every_s": 60}}
     behind = np.where(np.arange(50) < 10, 2.0, 0.5)
-    timeline = traffic.timeline.assign(copy_staleness=behind, rejector_staleness=3 * behind)
-    assert staleness(replace(traffic, timeline=timeline)) == {
+    seconds = dict(traffic.seconds) | {"copy_staleness": behind, "rejector_staleness": 3 * behind}
+    assert staleness(replace(traffic, seconds=seconds)) == {
         "copy_mean": pytest.approx((10 * 2 + 40 * 0.5) / 50),
         "copy_max": 2.0,
         "rejector_mean": pytest.approx(3 * (10 * 2 + 40 * 0.5) / 50),
