@@ -61,9 +61,9 @@ class PoissonGroup:
         self._last: tuple[tuple[int, int], Drawn] | None = None
         self._alike = blocks[0].size if blocks else 0  # all but the last are of this size
         alike = list(takewhile(lambda block: block.size == self._alike, blocks))
-        self._firsts = np.array(
-            [block.first for block in alike] if len(alike) >= ENOUGH else [], dtype=np.int64
-        )
+        many = alike if len(alike) >= ENOUGH else []
+        self._firsts = np.array([block.first for block in many], dtype=np.int64)
+        self._keys = self._streams.keys(block.index for block in many)
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
         first = int(start_s // CHUNK_S)
@@ -96,8 +96,7 @@ class PoissonGroup:
             at_once = len(self._firsts) if is_sparse(mean, self._alike) else 0
             counts.append(0)
             if at_once:
-                keys = [self._streams.key(block.index, minute) for block in self._blocks[:at_once]]
-                asked = asked_of_blocks(np.array(keys, dtype=np.uint64), mean, self._alike)
+                asked = asked_of_blocks(self._keys(minute), mean, self._alike)
                 shares.append(asked.share)
                 clients.append((np.repeat(self._firsts, asked.counts) + asked.place).astype(np.int32))
                 counts[-1] += len(asked.share)
