@@ -15,6 +15,7 @@ from sim.engine.events import REFUSALS
 from sim.engine.state import Columns, State, take
 from sim.engine.station_state import StationState
 from sim.errors import RunFailed
+from sim.sorting import by_time
 
 Instants = NDArray[np.float64]
 
@@ -162,7 +163,8 @@ class Stays:
 
     def most(self) -> NDArray[np.int64]:
         """The largest number inside during each bin; who leaves at an instant leaves first."""
-        enter, leave, begins = np.sort(self.enter), np.sort(self.leave), self.edges[:-1]
+        enter, leave = (at[by_time(at)] for at in (self.enter, self.leave))
+        begins = self.edges[:-1]
         number = np.arange(1, len(enter) + 1) - np.searchsorted(leave, enter, side="right")
         most = np.searchsorted(enter, begins, side="left") - np.searchsorted(leave, begins, side="right")
         bins = np.searchsorted(self.edges, enter, side="right") - 1

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.scenario.schema.values import CHUNK_S
+from sim.sorting import by_number, by_time
 from sim.streams import Streams
 from sim.world.arrivals.sparse import asked_of_blocks, is_sparse
 
@@ -176,20 +177,9 @@ class Carried:
 
 def sort(at_s: Instants, client: NDArray[np.int32]) -> Drawn:
     """By client and then by time."""
-    if not len(at_s):
-        return Drawn(at_s, client)
-    # One key sorts twenty times as fast as two. It rounds, so what it found is looked over.
-    span_s = float(np.ptp(at_s)) + 1e-6
-    order = np.argsort((client - client.min()) * span_s + (at_s - at_s.min()))
-    if not is_sorted(at_s[order], client[order]):
-        order = np.lexsort((at_s, client))
+    order = by_time(at_s)
+    order = order[by_number(client[order])]
     return Drawn(at_s[order], client[order])
-
-
-def is_sorted(at_s: Instants, client: NDArray[np.int32]) -> bool:
-    """Whether requests are by client and then by time."""
-    ahead = np.diff(client)
-    return bool(np.all((ahead > 0) | ((ahead == 0) & (np.diff(at_s) >= 0))))
 
 
 def covering(shape: Shape, end_s: float) -> float:

@@ -84,8 +84,7 @@ class _Words:
         step = self._steps[stream] + np.arange(stream.size) - np.repeat(np.cumsum(missing) - missing, missing)
         self._steps += missing
         room = _WORDS * int(self._steps.max(initial=1)) - self.known.shape[1]
-        if room:
-            self.known = np.pad(self.known, ((0, 0), (0, room)))
+        self.known = np.concatenate([self.known, np.zeros((missing.size, room), dtype=np.uint64)], axis=1)
         self.known.reshape(missing.size, -1, _WORDS)[stream, step] = _philox(self._keys[stream], step)
 
 
