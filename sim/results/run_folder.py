@@ -257,7 +257,8 @@ class StreamedTable:
                 pq.ParquetWriter(hidden, self._schema, **encoding(self._schema)) as whole,
             ):
                 for index in range(pieces):
-                    whole.write_table(pq.read_table(part(self._pieces, index), schema=self._schema))
+                    with pq.ParquetFile(part(self._pieces, index)) as piece:
+                        whole.write_table(piece.read())
         except OSError as error:
             raise RunFailed("run", in_words(error, self._path)) from error
 

@@ -104,14 +104,13 @@ def accounts(allotments: Sequence[Allotment]) -> Accounts:
 
 @dataclass(frozen=True)
 class Fixed:
-    """What stays the same for a whole run; accounts are those of t = 0, whose columns the state replaces.
-
-    ahead: what was drawn ahead is the same whenever that was, so it is kept here, too.
-    """
+    """What stays the same for a whole run, what was drawn `ahead`, too; accounts are those of t = 0, whose
+    columns the state replaces."""
 
     parameters: Parameters
     groups: Groups
     link: NDArray[np.int64]
+    most_allowed: NDArray[np.int64]
     cuts: Downtimes
     slow_links: Slowdowns
     budgets: Accounts
@@ -130,7 +129,7 @@ class Fixed:
             account=parameters.accounts.of_client,
             wallet=parameters.allowances.of_client,
             allowance=state.allowance,
-            most_allowed=ALLOWANCE_CAP * parameters.allowances.members,
+            most_allowed=self.most_allowed,
             **state.breakers,
             backlog=state.backlog,
             home=parameters.homes,
@@ -187,6 +186,7 @@ def fixed(parameters: Parameters) -> Fixed:
         parameters=parameters,
         groups=_groups(parameters),
         link=link,
+        most_allowed=ALLOWANCE_CAP * parameters.allowances.members,
         cuts=lines.arrays(),
         slow_links=slowdowns(clients, slow),
         budgets=accounts(parameters.accounts.allotments),
