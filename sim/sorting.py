@@ -30,9 +30,10 @@ def by_time(at: NDArray[np.float64]) -> Order:
     in order.
     """
     if len(at) >= FEW and not is_ascending(at):
-        first, last = at.min(), at.max()
-        if np.isfinite(last - first):
-            step = ((at - first) * (((1 << _BITS) - 1) / (last - first))).astype(np.uint16)
+        first = at.min()
+        steps_a_second = ((1 << _BITS) - 1) / float(at.max() - first)
+        if 0.0 < steps_a_second < np.inf:  # else some do not come, or all as good as at once
+            step = ((at - first) * steps_a_second).astype(np.uint16)
             order: Order = np.argsort(step, kind="stable")
             return order[np.argsort(at[order], kind="stable")]
     return np.argsort(at, kind="stable")

@@ -21,6 +21,7 @@ def test_instants_come_in_the_order_of_a_stable_sort():
             np.round(draw.random(n) * 60.0, 1),  # many at one instant
             np.where(draw.random(n) < 0.5, 1e-9 * draw.random(n), 1e6),  # most in one step of time
             np.zeros(n),
+            5e-324 * draw.integers(0, 2, n),
         ):
             np.testing.assert_array_equal(by_time(at), np.argsort(at, kind="stable"))
 
