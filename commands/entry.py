@@ -12,8 +12,8 @@ from commands.interrupts import EXIT_CODE, ending_at_once
 from commands.standard_streams import guard
 from sim.errors import BadInput
 
-# Of garbage in cycles: after so many new objects, and each tenth or fifth time through older ones. Python's own
-# 700 go through all that libraries hold for a tenth of a short run; arrays are in no cycles.
+# When garbage in cycles is looked for: after so many new objects, and every tenth or fifth time among older
+# ones. With Python's 700, to go through all that libraries hold takes a tenth of a short run.
 COLLECTIONS = 50_000, 10, 5
 
 _REMEDY = (
