@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agents.backends.before_ray import before_ray
 from agents.backends.in_process import Backend, InProcess
-from agents.backends.scattering import adopt, gather, same_on_all, scatter
+from agents.backends.scattering import gather, same_on_all, scatter
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
 from agents.evaluation.answers import Answers, server_right
@@ -121,8 +121,9 @@ class Fleet:
         self._plan.prepare()
         self._backend.start(self._plan)
         self._frozen = self._frozen_clients()
-        needed = [self._models_of(shard) for shard in range(self._backend.shards)]
-        adopt(self._backend, needed, {variant: frozen.weights for variant, frozen in self._frozen.items()})
+        weights = self._backend.share({variant: frozen.weights for variant, frozen in self._frozen.items()})
+        shards = range(self._backend.shards)
+        self._backend.ask_shards("adopt", [(self._models_of(shard), weights) for shard in shards])
         if self._plan.scenario.shares_prototypes:
             self._prototypes = PrototypeRounds(self._plan, self._frozen)
 

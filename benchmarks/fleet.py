@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.backends.in_process import Backend
-from agents.backends.scattering import adopt, gather, scatter
+from agents.backends.scattering import gather, scatter
 from agents.checks import checked_plan
 from agents.fleet import new_backend
 from agents.plan import Plan, Variant
@@ -132,7 +132,8 @@ def _adopt(backend: Backend, plan: Plan, needed: Sequence[Sequence[Variant]]) ->
     """Trains every frozen model; each shard adopts those that it needs."""
     calls = [(share,) for share in scatter(plan.variants, backend.shards)]
     made = gather(plan.variants, backend.ask_shards("train_clients", calls))
-    adopt(backend, needed, {variant: frozen.weights for variant, frozen in made.items()})
+    weights = backend.share({variant: frozen.weights for variant, frozen in made.items()})
+    backend.ask_shards("adopt", [(share, weights) for share in needed])
 
 
 def observed(words: Sequence[str], environment: dict[str, str]) -> Told:

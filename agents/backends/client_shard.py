@@ -79,9 +79,8 @@ class ClientShard:
             tick(len(frozen), len(variants))
         return [frozen[variant] for variant in variants]
 
-    def adopt(self, variants: Sequence[Variant], *parts: Mapping[Variant, Weights]) -> None:
-        """Makes live, frozen models of `variants` out of their weights, each in one of the parts."""
-        weights = {variant: of_model for part in parts for variant, of_model in part.items()}
+    def adopt(self, variants: Sequence[Variant], weights: Mapping[Variant, Weights]) -> None:
+        """Makes live, frozen models of `variants` out of the whole fleet's weights."""
         for variant in variants:
             if self._plan.given is not None:
                 self._models[variant] = GivenAnswers(weights[variant])
