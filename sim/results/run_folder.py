@@ -187,8 +187,8 @@ class Parts:
 
     Use it in a `with`, which ends when everything is on the disk. The tables of one window at a time, two of
     them at once, since the disk takes its time with each: who brings the next waits for those before, so
-    memory stays flat. The SHA-256 of each goes to `sums`. Raises RunFailed, then or at `wait`, if the disk did
-    not take one.
+    memory stays flat. The SHA-256 of each goes to `sums`. Raises RunFailed, then or at `wait`, if the disk
+    did not take one.
     """
 
     def __init__(self, sums: dict[Path, str]) -> None:

@@ -173,10 +173,11 @@ class Stays:
 
     def mean(self) -> Instants:
         """The number inside, averaged over each bin."""
-        n, until, area = len(self.edges) - 1, np.append(self.edges, self.edges[-1]), 0.0
+        n, until = len(self.edges) - 1, np.append(self.edges, self.edges[-1])
+        area = np.zeros(n)
         for sign, inside, bins in zip((1, -1), self._within, self._bins, strict=True):
             rest = until[bins] - inside
-            area = area + sign * np.bincount(bins, np.rint(rest * GRAIN), minlength=n + 2)[1 : n + 1]
+            area += sign * np.bincount(bins, np.rint(rest * GRAIN), minlength=n + 2)[1 : n + 1]
         mean: Instants = self.number_before() + area / GRAIN / np.diff(self.edges)
         return np.maximum(mean, 0.0)
 
