@@ -33,7 +33,7 @@ STAGES: tuple[tuple[str, Any, str], ...] = (
     ("table", Tabulator, "attempts"),
     ("verification", Verifier, "chunk"),
     ("verification", Verifier, "spent"),
-    ("writing", run_folder.Parts, "_write_all"),
+    ("writing", run_folder.Parts, "_write"),
     ("writing", run_folder.StreamedTable, "finish"),
 )
 

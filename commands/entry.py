@@ -3,6 +3,7 @@ Imports nothing that takes time, so that Ctrl-C ends the other imports too."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -10,6 +11,10 @@ from agents.backends.limits import require_room
 from commands.interrupts import EXIT_CODE, ending_at_once
 from commands.standard_streams import guard
 from sim.errors import BadInput
+
+# When garbage in cycles is looked for: after so many new objects, and every tenth or fifth time among older
+# ones. With Python's 700, to go through all that libraries hold takes a tenth of a short run.
+COLLECTIONS = 50_000, 10, 5
 
 _REMEDY = (
     "the packages that this needs are in .venv after `make demo` (then: .venv/bin/python run_sim.py ...), "
@@ -20,6 +25,7 @@ _REMEDY = (
 def enter() -> None:
     """Runs the command line and ends the process with its exit code."""
     guard()
+    gc.set_threshold(*COLLECTIONS)
     with ending_at_once():
         try:
             require_room()

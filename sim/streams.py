@@ -3,13 +3,14 @@ Every draw of a run comes from here, so results do not know who asked first or o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+_KEY_BYTES = 8
 _MASK = (1 << 64) - 1
 _ODD = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, the Weyl step of SplitMix64
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -22,7 +23,7 @@ def key(seed: int, purpose: str, *entity: int | str) -> int:
 
 
 def _digest(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(blake2b(text.encode(), digest_size=_KEY_BYTES).digest(), "little")
 
 
 def stream(seed: int, purpose: str, *entity: int | str) -> np.random.Generator:
@@ -46,13 +47,20 @@ class Streams:
 
     def of(self, a: int, b: int) -> np.random.Generator:
         """The generator at the start of the stream of entity (a, b); the next call takes it away again."""
-        self._start["state"]["key"][0] = self.key(a, b)
+        self._start["state"]["key"][0] = _digest(f"{self._prefix}/{a}/{b}")
         self._bits.state = self._start
         return self._generator
 
-    def key(self, a: int, b: int) -> int:
-        """The key of the stream of entity (a, b)."""
-        return _digest(f"{self._prefix}/{a}/{b}")
+    def keys(self, numbers: Iterable[int]) -> Callable[[int], NDArray[np.uint64]]:
+        """What gives for any b the keys of the streams of entities (a, b), uint64 (n,), for all these a."""
+        heads = [f"{self._prefix}/{a}/".encode() for a in numbers]
+
+        def keys_of(b: int) -> NDArray[np.uint64]:
+            tail = str(b).encode()
+            digests = [blake2b(head + tail, digest_size=_KEY_BYTES).digest() for head in heads]
+            return np.frombuffer(b"".join(digests), dtype="<u8")
+
+        return keys_of
 
 
 class Draws:

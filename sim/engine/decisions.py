@@ -52,13 +52,11 @@ def new_rows(
     decided: NDArray[np.float64],
 ) -> Columns:
     """Rows of requests that arrive; decided: when their devices are done with them."""
-    new = empty(ROW_TYPES, len(client))
+    new, group = empty(ROW_TYPES, len(client)), parameters.clients.group[client]
     new["request_id"], new["client"], new["arrived"], new["decided"] = request_id, client, at, decided
     new["sample"] = learning.traffic.samples(request_id, client, at)
-    new["work"] = parameters.service_factor[parameters.clients.group[client]]
-    new["deadline"] = (
-        at + np.array([p.deadline_s for p in parameters.patience])[parameters.clients.group[client]]
-    )
+    new["work"] = parameters.service_factor[group]
+    new["deadline"] = at + np.array([p.deadline_s for p in parameters.patience])[group]
     new["server_version"][:], new["outcome"][:], new["completed_at"][:] = -1, IN_FLIGHT, np.nan
     new["threshold"][:], new["first_item"][:] = np.nan, -1
     return new

@@ -144,15 +144,6 @@ def join(first: Columns, second: Columns) -> Columns:
     return {name: np.concatenate([column, second[name]]) for name, column in first.items()}
 
 
-def order_of(at: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The order of instants, those at one instant as they stand, (n,): a sort that keeps these takes several
-    times as long, and is needed only where there are some."""
-    order = np.argsort(at)
-    if np.any(np.diff(at[order]) == 0):
-        order = np.argsort(at, kind="stable")
-    return order
-
-
 @dataclass
 class State:
     """All that the loop knows between two chunks.

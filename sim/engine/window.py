@@ -14,10 +14,11 @@ from sim.engine.decisions import Undecided, decide_due, first_sends, new_rows
 from sim.engine.events import IN_FLIGHT, REMOTE
 from sim.engine.learning import Learning
 from sim.engine.shared_links import passages
-from sim.engine.state import Columns, Ended, State, join, order_of, take
+from sim.engine.state import Columns, Ended, State, join, take
 from sim.engine.traces_told import taken, with_more
 from sim.policy.waiting import is_in_time
 from sim.results.timeline import observe
+from sim.sorting import by_number, by_time
 from sim.world.arrivals.source import Arrivals
 from sim.world.devices import done_at
 from sim.world.parameters import Parameters
@@ -68,16 +69,17 @@ def _admit(parameters: Parameters, learning: Learning, state: State, arrivals: A
     The loop walks along them in this order, which is what memory is fast at.
     """
     at, client = arrivals.at_s, arrivals.client
-    begins = np.searchsorted(client, client, side="left")
-    k = state.next_k[client] + np.arange(len(client)) - begins
+    first = np.flatnonzero(np.append(True, client[1:] != client[:-1])[: len(client)])
+    asked = np.diff(first, append=len(client))
+    k = np.arange(len(client)) + np.repeat(state.next_k[client[first]] - first, asked)
     group = parameters.clients.group[client]
     later = parameters.comes_in_loop[group]  # what their devices do depends on what happens
     inference_s = np.array(parameters.inference_s)[group]
     decided = np.where(later, np.inf, done_at(at, client, inference_s, state.device_free))
     request_id = client.astype(np.int64) << CLIENT_SHIFT | k
-    state.next_k += np.bincount(client, minlength=len(state.next_k))
+    state.next_k[client[first]] += asked
     np.maximum.at(state.device_free, client[~later], decided[~later])
-    in_time = order_of(at)
+    in_time = by_time(at)
     request_id, client, at, decided = request_id[in_time], client[in_time], at[in_time], decided[in_time]
     later, group = later[in_time], group[in_time]
     new = new_rows(parameters, learning, request_id, client, at, decided)
@@ -139,7 +141,7 @@ def _collect(state: State, end: float, last: bool) -> Ended:
     if last:
         is_over[:] = True
     ended, stays = np.flatnonzero(is_over), np.flatnonzero(~is_over)
-    ended = ended[np.argsort(rows["request_id"][ended])]
+    ended = ended[by_number(rows["client"][ended])]  # whose own stand in their order
     place = np.empty(len(is_over), dtype=np.int64)
     place[ended], place[stays] = np.arange(len(ended)), np.arange(len(stays))
     ends = is_over[sends["row"]]

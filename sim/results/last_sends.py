@@ -36,10 +36,13 @@ _NEVER = {
 def last_sends(ended: Ended) -> Columns:
     """Per row what `_NEVER` names of the send that was answered, else of its last; rows without one get one
     that never happened."""
-    sends = ended.sends
-    last = np.full(len(ended.rows["request_id"]), -1)  # which is where that one is appended
-    order = np.lexsort((sends["attempt"], is_answer(ended)))
-    last[sends["row"][order]] = order
+    sends, n = ended.sends, len(ended.rows["request_id"])
+    row, last = sends["row"], np.full(n, -1)  # which is where that one is appended
+    last[row] = np.arange(len(row))
+    several = np.flatnonzero(np.bincount(row, minlength=n)[row] > 1)
+    if len(several):
+        order = several[np.lexsort((sends["attempt"][several], is_answer(ended)[several]))]
+        last[row[order]] = order
     return {
         name: np.append(sends[name], np.array(nothing, dtype=sends[name].dtype))[last]
         for name, nothing in _NEVER.items()

@@ -186,28 +186,29 @@ def write_table(path: Path, table: pa.Table) -> str:
 
 
 class Parts:
-    """Writes tables behind the back of whoever makes them: while one is packed, the next is simulated.
+    """Writes tables behind the back of whoever makes them: while some are packed, the next are simulated.
 
-    Use it in a `with`, which ends when everything is on the disk. One part at a time: who brings the next
-    waits for the one before, so memory stays flat. The SHA-256 of each goes to `sums`. Raises RunFailed, then
-    or at `wait`, if the disk did not take one.
+    Use it in a `with`, which ends when everything is on the disk. The tables of one window at a time, two of
+    them at once, since the disk takes its time with each: who brings the next waits for those before, so
+    memory stays flat. The SHA-256 of each goes to `sums`. Raises RunFailed, then or at `wait`, if the disk
+    did not take one.
     """
 
     def __init__(self, sums: dict[Path, str]) -> None:
         self._sums = sums
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._last: Future[None] | None = None
+        self._threads = ThreadPoolExecutor(max_workers=2)
+        self._last: list[Future[None]] = []
 
     def write(self, tables: Mapping[Path, pa.Table]) -> None:
-        """Has these written, in this order."""
+        """Has these written."""
         self.wait()
-        self._last = self._thread.submit(self._write_all, tables)
+        self._last = [self._threads.submit(self._write, path, table) for path, table in tables.items()]
 
     def wait(self) -> None:
         """Until all that was given so far is on the disk."""
-        last, self._last = self._last, None
-        if last is not None:
-            last.result()
+        last, self._last = self._last, []
+        for one in last:
+            one.result()
 
     def __enter__(self) -> Self:
         return self
@@ -217,11 +218,10 @@ class Parts:
             if broken is None:
                 self.wait()
         finally:
-            self._thread.shutdown()
+            self._threads.shutdown()
 
-    def _write_all(self, tables: Mapping[Path, pa.Table]) -> None:
-        for path, table in tables.items():
-            self._sums[path] = write_table(path, table)
+    def _write(self, path: Path, table: pa.Table) -> None:
+        self._sums[path] = write_table(path, table)
 
 
 def encoding(schema: pa.Schema) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sim.engine.events import REFUSALS
 from sim.engine.state import Columns, State, take
 from sim.engine.station_state import StationState
 from sim.errors import RunFailed
+from sim.sorting import by_time
 
 Instants = NDArray[np.float64]
 
@@ -104,12 +105,21 @@ def bin_of(edges: Instants, at: Instants) -> NDArray[np.int64]:
 
     As `np.searchsorted(edges, at, side="right")`; the edges between the first and the last are whole seconds.
     """
-    start, end = edges[0], edges[-1]
-    within = np.clip(np.nan_to_num(at, nan=end), start, end)  # neither -inf nor inf is a whole number
-    found: NDArray[np.int64] = (np.floor(within) - (np.floor(start) - 1)).astype(np.int64)
-    found[at < start] = 0
-    found[~(at < end)] = len(edges)
+    return _bin_of(edges, at, within(edges, at))
+
+
+def _bin_of(edges: Instants, at: Instants, inside: Instants) -> NDArray[np.int64]:
+    """The same; inside: the instants as `within` gives them."""
+    found: NDArray[np.int64] = (np.floor(inside) - (np.floor(edges[0]) - 1)).astype(np.int64)
+    found[at < edges[0]] = 0
+    found[inside == edges[-1]] = len(edges)
     return found
+
+
+def within(edges: Instants, at: Instants) -> Instants:
+    """The instants, those outside the window moved to its nearer end; NaN like inf."""
+    moved: Instants = np.maximum(np.fmin(at, edges[-1]), edges[0])
+    return moved
 
 
 def _numbers(edges: Instants, at: Instants) -> NDArray[np.int64]:
@@ -129,40 +139,52 @@ class Stays:
     edges: Instants
 
     @cached_property
+    def _within(self) -> tuple[Instants, Instants]:
+        """Entries and leavings, clipped to the bins."""
+        return within(self.edges, self.enter), within(self.edges, self.leave)
+
+    @cached_property
     def _bins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The bin of each entry and each leaving: 0 = before the first edge, n + 1 = not before the last."""
-        return bin_of(self.edges, self.enter), bin_of(self.edges, self.leave)
+        enter, leave = self._within
+        return _bin_of(self.edges, self.enter, enter), _bin_of(self.edges, self.leave, leave)
+
+    @cached_property
+    def _change(self) -> NDArray[np.int64]:
+        """By how many more are inside after each of those bins."""
+        entries, leavings = (np.bincount(bins, minlength=len(self.edges) + 1) for bins in self._bins)
+        return entries - leavings
 
     def number_before(self) -> NDArray[np.int64]:
         """How many are inside just before each bin."""
-        entries, leavings = (np.bincount(bins, minlength=len(self.edges) + 1) for bins in self._bins)
-        return np.cumsum(entries - leavings)[: len(self.edges) - 1]
+        return np.cumsum(self._change)[: len(self.edges) - 1]
 
     def of(self, counts: NDArray[np.bool_]) -> Stays:
         """Those that count."""
-        return Stays(self.enter[counts], self.leave[counts], self.edges)
+        return self if counts.all() else Stays(self.enter[counts], self.leave[counts], self.edges)
 
     def without(self, at: Instants, number: Instants) -> Stays:
         """But for a number of them from each of these instants on, who go out and come in again."""
         change = np.diff(number, prepend=0.0).astype(np.int64)
+        if not change.any():
+            return self
         out, back = (np.repeat(at, np.maximum(sign * change, 0)) for sign in (1, -1))
         return Stays(np.append(self.enter, back), np.append(self.leave, out), self.edges)
 
     def mean(self) -> Instants:
         """The number inside, averaged over each bin."""
-        n, until = len(self.edges) - 1, np.append(self.edges, np.inf)
-        change, area = np.zeros(n + 2), np.zeros(n + 2)
-        for sign, at, bins in zip((1, -1), (self.enter, self.leave), self._bins, strict=True):
-            within = bins <= n
-            rest = np.where(within, until[bins] - np.where(within, at, 0.0), 0.0)
-            change += sign * np.bincount(bins, minlength=n + 2)
-            area += sign * np.bincount(bins, np.rint(rest * GRAIN), minlength=n + 2)
-        mean: Instants = np.cumsum(change)[:n] + area[1 : n + 1] / GRAIN / np.diff(self.edges)
+        n, until = len(self.edges) - 1, np.append(self.edges, self.edges[-1])
+        area = np.zeros(n)
+        for sign, inside, bins in zip((1, -1), self._within, self._bins, strict=True):
+            rest = until[bins] - inside
+            area += sign * np.bincount(bins, np.rint(rest * GRAIN), minlength=n + 2)[1 : n + 1]
+        mean: Instants = self.number_before() + area / GRAIN / np.diff(self.edges)
         return np.maximum(mean, 0.0)
 
     def most(self) -> NDArray[np.int64]:
         """The largest number inside during each bin; who leaves at an instant leaves first."""
-        enter, leave, begins = np.sort(self.enter), np.sort(self.leave), self.edges[:-1]
+        enter, leave = (at[by_time(at)] for at in (self.enter, self.leave))
+        begins = self.edges[:-1]
         number = np.arange(1, len(enter) + 1) - np.searchsorted(leave, enter, side="right")
         most = np.searchsorted(enter, begins, side="left") - np.searchsorted(leave, begins, side="right")
         bins = np.searchsorted(self.edges, enter, side="right") - 1
@@ -171,8 +193,8 @@ class Stays:
 
     def seconds(self) -> float:
         """The sum of the stays, clipped to the bins."""
-        start, end = self.edges[0], self.edges[-1]
-        return float(np.sum(np.clip(self.leave, start, end) - np.clip(self.enter, start, end)))
+        enter, leave = self._within
+        return float(np.sum(leave - enter))
 
     def check(self, where: str, held: int) -> None:
         """Raises RunFailed unless `held` are inside at the end."""

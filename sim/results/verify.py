@@ -93,8 +93,10 @@ class Verifier:
             raise RunFailed("run", "rows are out of order, or a request was written twice")
         self._outcomes += outcomes
         client, number = _clients_of(requests), ids & ((1 << CLIENT_SHIFT) - 1)
-        self._rows_of += np.bincount(client, minlength=len(self._rows_of))
-        self._numbers_of += np.bincount(client, weights=number, minlength=len(self._rows_of))
+        first = np.flatnonzero(np.diff(client, prepend=-1))  # of each client that is among them
+        self._rows_of[client[first]] += np.diff(first, append=len(client))
+        if len(first):
+            self._numbers_of[client[first]] += np.add.reduceat(number, first)
 
     def scaled(self, server: int, steps: list[tuple[float, int]]) -> None:
         """Usable replicas as the loop had them: with an autoscaler nobody knows them beforehand."""
@@ -185,11 +187,12 @@ class Verifier:
         started, replica = table["started_at_s"].to_numpy(), table["replica"].to_numpy()
         begun = ~np.isnan(started)
         asked = self._servers_of(table)
-        for server in range(len(self._steps)):
-            mine = begun if asked is None else begun & (asked == server)
-            wrong = replica[mine] >= self._usable_at(server, started[mine])
-            if np.any(wrong):
-                at = started[mine][wrong][0]
+        for server, steps in enumerate(self._steps):
+            least = min(usable for _, usable in steps)  # who is below it need not be looked at
+            mine = np.flatnonzero(begun & (replica >= least) & (asked is None or asked == server))
+            wrong = mine[replica[mine] >= self._usable_at(server, started[mine])]
+            if len(wrong):
+                at = started[wrong[0]]
                 raise RunFailed("run", f"a batch started at {at} s on a replica that was not usable")
 
     def _servers_of(self, table: pa.Table) -> NDArray[np.int64] | None:

@@ -68,6 +68,9 @@ class Traffic:
         group = self._clients.group[client]
         for g, phases in enumerate(self.phases):
             mine = np.flatnonzero(group == g)
+            if len(phases) == 1:
+                yield g, 0, mine
+                continue
             number = np.searchsorted([phase.at_s for phase in phases], arrived_s[mine], side="right") - 1
             for n in range(len(phases)):
                 yield g, n, mine[number == n]

@@ -98,7 +98,10 @@ class Context:
             door=fixed.door._replace(**state.admission),
             cuts=fixed.cuts,
             slow_links=fixed.slow_links,
-            slow_service=slowdowns(within(one.slowness, begin, stretch.end) for one in parameters.stations),
+            slow_service=slowdowns(
+                len(servers),
+                enumerate(within(one.slowness, begin, stretch.end) for one in parameters.stations),
+            ),
             drawn=Drawn(*(np.zeros((0, rows)) for _ in range(3))),
             network=network_of(parameters, state),
             power=parameters.power,

@@ -38,6 +38,7 @@ from sim.engine.shared_links import link_of_sends
 from sim.engine.state import State
 from sim.periods import begin_of, period_of, periods_before
 from sim.policy.waiting import is_in_time
+from sim.sorting import by_time
 from sim.world.parameters import Parameters
 from sim.world.population import CLIENT_SHIFT
 
@@ -77,7 +78,7 @@ class _Collected:
     def in_order(self) -> KnownEvents:
         parts: Any = zip(*(self.parts or [list(NO_EVENTS)]), strict=True)
         found = KnownEvents._make(one[0] if len(one) == 1 else np.concatenate(one) for one in parts)
-        order = np.argsort(found.at)
+        order = by_time(found.at)
         if np.any(np.diff(found.at[order]) == 0):  # ties are rare, and two keys take two sorts
             order = np.lexsort((found.key, found.at))
         return KnownEvents._make(column[order] for column in found)

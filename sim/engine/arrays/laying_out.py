@@ -68,15 +68,16 @@ class Lines:
         return Downtimes(np.append(0, np.cumsum(sizes, dtype=np.int64)), from_s, until_s)
 
 
-def slowdowns(owners: Iterable[Sequence[SlowSpan]]) -> Slowdowns:
-    """The spans of each owner, in their order; spans that never come are left out."""
-    sizes, found, lines = [0], [], Lines()
-    for spans in owners:
-        found += [(lines.add(when), count, factor) for when, count, factor in spans if len(when)]
-        sizes.append(len(found))
+def slowdowns(owners: int, of: Iterable[tuple[int, Sequence[SlowSpan]]]) -> Slowdowns:
+    """The spans of each owner, in their order, `of` those who have some; what never comes is left out."""
+    sizes, found, lines = np.zeros(owners + 1, dtype=np.int64), [], Lines()
+    for owner, spans in of:
+        come = [(lines.add(when), count, factor) for when, count, factor in spans if len(when)]
+        found += come
+        sizes[owner + 1] = len(come)
     line, hits, factor = (list(column) for column in zip(*found, strict=True)) if found else ([], [], [])
     return Slowdowns(
-        first=np.array(sizes, dtype=np.int64),
+        first=np.cumsum(sizes),
         line=np.array(line, dtype=np.int64),
         hits=np.array(hits, dtype=np.int64),
         factor=np.array(factor, dtype=np.float64),
@@ -103,14 +104,13 @@ def accounts(allotments: Sequence[Allotment]) -> Accounts:
 
 @dataclass(frozen=True)
 class Fixed:
-    """What stays the same for a whole run; accounts are those of t = 0, whose columns the state replaces.
-
-    ahead: what was drawn ahead is the same whenever that was, so it is kept here, too.
-    """
+    """What stays the same for a whole run, what was drawn `ahead`, too; accounts are those of t = 0, whose
+    columns the state replaces."""
 
     parameters: Parameters
     groups: Groups
     link: NDArray[np.int64]
+    most_allowed: NDArray[np.int64]
     cuts: Downtimes
     slow_links: Slowdowns
     budgets: Accounts
@@ -129,7 +129,7 @@ class Fixed:
             account=parameters.accounts.of_client,
             wallet=parameters.allowances.of_client,
             allowance=state.allowance,
-            most_allowed=ALLOWANCE_CAP * parameters.allowances.members,
+            most_allowed=self.most_allowed,
             **state.breakers,
             backlog=state.backlog,
             home=parameters.homes,
@@ -178,17 +178,17 @@ class Fixed:
 
 def fixed(parameters: Parameters) -> Fixed:
     """Lays out the rules."""
-    lines, links, every = Lines(), parameters.links, range(parameters.clients.size)
-    hit = links.hit(parameters.clients.size)
-    link = [lines.add(links.downtime(client)) if hit[client] else -1 for client in every]
+    lines, links, clients = Lines(), parameters.links, parameters.clients.size
+    hit, link = np.flatnonzero(links.hit(clients)).tolist(), np.full(clients, -1, dtype=np.int64)
+    link[hit] = [lines.add(links.downtime(client)) for client in hit]
+    slow = ((client, [(when, EVERY_REPLICA, by) for when, by in links.slowdowns(client)]) for client in hit)
     return Fixed(
         parameters=parameters,
         groups=_groups(parameters),
-        link=np.array(link, dtype=np.int64),
+        link=link,
+        most_allowed=ALLOWANCE_CAP * parameters.allowances.members,
         cuts=lines.arrays(),
-        slow_links=slowdowns(
-            [(when, EVERY_REPLICA, by) for when, by in links.slowdowns(client)] for client in every
-        ),
+        slow_links=slowdowns(clients, slow),
         budgets=accounts(parameters.accounts.allotments),
         door=accounts(parameters.doors),
         options=Options(

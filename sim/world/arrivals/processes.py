@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.scenario.schema.values import CHUNK_S
+from sim.sorting import by_number, by_time
 from sim.streams import Streams
 from sim.world.arrivals.sparse import asked_of_blocks, is_sparse
 
@@ -61,9 +62,9 @@ class PoissonGroup:
         self._last: tuple[tuple[int, int], Drawn] | None = None
         self._alike = blocks[0].size if blocks else 0  # all but the last are of this size
         alike = list(takewhile(lambda block: block.size == self._alike, blocks))
-        self._firsts = np.array(
-            [block.first for block in alike] if len(alike) >= ENOUGH else [], dtype=np.int64
-        )
+        many = alike if len(alike) >= ENOUGH else []
+        self._firsts = np.array([block.first for block in many], dtype=np.int64)
+        self._keys = self._streams.keys(block.index for block in many)
 
     def draw(self, start_s: float, end_s: float) -> Drawn:
         first = int(start_s // CHUNK_S)
@@ -96,8 +97,7 @@ class PoissonGroup:
             at_once = len(self._firsts) if is_sparse(mean, self._alike) else 0
             counts.append(0)
             if at_once:
-                keys = [self._streams.key(block.index, minute) for block in self._blocks[:at_once]]
-                asked = asked_of_blocks(np.array(keys, dtype=np.uint64), mean, self._alike)
+                asked = asked_of_blocks(self._keys(minute), mean, self._alike)
                 shares.append(asked.share)
                 clients.append((np.repeat(self._firsts, asked.counts) + asked.place).astype(np.int32))
                 counts[-1] += len(asked.share)
@@ -177,20 +177,9 @@ class Carried:
 
 def sort(at_s: Instants, client: NDArray[np.int32]) -> Drawn:
     """By client and then by time."""
-    if not len(at_s):
-        return Drawn(at_s, client)
-    # One key sorts twenty times as fast as two. It rounds, so what it found is looked over.
-    span_s = float(np.ptp(at_s)) + 1e-6
-    order = np.argsort((client - client.min()) * span_s + (at_s - at_s.min()))
-    if not is_sorted(at_s[order], client[order]):
-        order = np.lexsort((at_s, client))
+    order = by_time(at_s)
+    order = order[by_number(client[order])]
     return Drawn(at_s[order], client[order])
-
-
-def is_sorted(at_s: Instants, client: NDArray[np.int32]) -> bool:
-    """Whether requests are by client and then by time."""
-    ahead = np.diff(client)
-    return bool(np.all((ahead > 0) | ((ahead == 0) & (np.diff(at_s) >= 0))))
 
 
 def covering(shape: Shape, end_s: float) -> float:

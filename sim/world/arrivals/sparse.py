@@ -37,22 +37,21 @@ def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
     count, int32)` of NumPy's generator over Philox: products of uniform numbers until they fall below
     exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, lower first.
     """
-    words = _philox(keys, 0)
+    words = _Words(keys)
     count, going = np.full(keys.size, -1), np.ones(keys.size, dtype=bool)
     product, limit, used = np.ones(keys.size), exp(-mean), 0
     while going.any():
-        words = _reaching(words, keys, used + 1)
-        product[going] = product[going] * _uniform(words[going, used])
+        words.reach(np.where(going, used + 1, 0))
+        product[going] *= _uniform(words.known[going, used])
         count[going] += 1
         going &= product > limit
         used += 1
-    most = int(count.max(initial=0))
-    words = _reaching(words, keys, most + 1 + most + (most + 1) // 2)
+    words.reach(count + 1 + count + (count + 1) // 2)
     block = np.repeat(np.arange(keys.size), count)
     number = np.arange(block.size) - np.repeat(np.cumsum(count) - count, count)
     of_block = count[block]
-    share = _uniform(words[block, of_block + 1 + number])
-    halves = words[block, 2 * of_block + 1 + number // 2] >> (_HALF * (number % 2).astype(np.uint64))
+    share = _uniform(words.known[block, of_block + 1 + number])
+    halves = words.known[block, 2 * of_block + 1 + number // 2] >> (_HALF * (number % 2).astype(np.uint64))
     place = ((halves & _LOW) * np.uint64(size)) >> _HALF
     return Asked(count, share, place.astype(np.int64))
 
@@ -66,18 +65,34 @@ def _uniform(words: Words) -> NDArray[np.float64]:
     return np.asarray((words >> np.uint64(11)) * _TO_UNIT, dtype=np.float64)
 
 
-def _reaching(words: Words, keys: Words, needed: int) -> Words:
-    """The words of each stream, (blocks, at least `needed`)."""
-    while words.shape[1] < needed:
-        words = np.concatenate([words, _philox(keys, words.shape[1] // _WORDS)], axis=1)
-    return words
+class _Words:
+    """The words of each stream, as far as somebody needs them: most blocks need few.
+
+    known: (streams, 4 · steps), 0 where nobody needed them.
+    """
+
+    def __init__(self, keys: Words) -> None:
+        self._keys, self.known = keys, _philox(keys, np.zeros(1, dtype=np.int64))
+        self._steps = np.ones(keys.size, dtype=np.int64)
+
+    def reach(self, needed: NDArray[np.int64]) -> None:
+        """Makes the first `needed` words of each stream known, (streams,)."""
+        missing = np.maximum(-(-needed // _WORDS) - self._steps, 0)
+        if not missing.any():
+            return
+        stream = np.repeat(np.arange(missing.size), missing)
+        step = self._steps[stream] + np.arange(stream.size) - np.repeat(np.cumsum(missing) - missing, missing)
+        self._steps += missing
+        room = _WORDS * int(self._steps.max(initial=1)) - self.known.shape[1]
+        self.known = np.concatenate([self.known, np.zeros((missing.size, room), dtype=np.uint64)], axis=1)
+        self.known.reshape(missing.size, -1, _WORDS)[stream, step] = _philox(self._keys[stream], step)
 
 
-def _philox(keys: Words, step: int) -> Words:
-    """The words of a step of Philox4x64-10 (Salmon et al. 2011) under each key, (blocks, 4); NumPy counts the
-    first step as 1."""
-    counter = [np.full(keys.size, step + 1, dtype=np.uint64), *np.zeros((3, keys.size), dtype=np.uint64)]
-    key = [keys.copy(), np.zeros(keys.size, dtype=np.uint64)]
+def _philox(keys: Words, step: NDArray[np.int64]) -> Words:
+    """The words of these steps of Philox4x64-10 (Salmon et al. 2011) under each key, (n, 4); NumPy counts the
+    first step as 1. What is the same for all is an array of one."""
+    counter = [(step + 1).astype(np.uint64), *np.zeros((3, 1), dtype=np.uint64)]
+    key = [keys, np.zeros(1, dtype=np.uint64)]
     with np.errstate(over="ignore"):
         for _ in range(_ROUNDS):
             (high_0, low_0), (high_1, low_1) = (
