@@ -89,8 +89,6 @@ class Shell:
         if prepare is not None:
             prepare()
         torch.set_num_threads(1)
-        # For its first optimiser torch imports for over half a second: all do so now, side by side.
-        torch.optim.SGD([torch.zeros(1)])
         self._kind = kind
         self._calls = 0
 

@@ -49,6 +49,7 @@ def mlp(shape: ImageShape, classes: int) -> Headed:
 @FAMILIES.of("small_cnn")
 def small_cnn(shape: ImageShape, classes: int) -> Headed:
     """Three 3x3 convolutions, pooled to 4x4 whatever the picture's size, and a hidden layer of 128."""
+    is_pooled = shape[1] // 2 == shape[2] // 2 == 4  # on which pooling to 4x4 would only spend time
     body = nn.Sequential(
         nn.Conv2d(shape[0], 16, kernel_size=3, padding=1),
         nn.ReLU(),
@@ -57,7 +58,7 @@ def small_cnn(shape: ImageShape, classes: int) -> Headed:
         nn.MaxPool2d(2),
         nn.Conv2d(16, 64, kernel_size=3, padding=1),
         nn.ReLU(),
-        nn.AdaptiveAvgPool2d(4),
+        nn.Identity() if is_pooled else nn.AdaptiveAvgPool2d(4),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, 128),
         nn.ReLU(),
