@@ -170,8 +170,9 @@ def new_model(
 
 def empty_model(family: str, shape: ImageShape, classes: int, image_size: int | None = None) -> Classifier:
     """A model of a family whose weights are whatever memory held: for those who fill them in themselves."""
-    model: Classifier = outline(family, shape, classes, image_size).to_empty(device="cpu")
-    return _ready(model, model.image_size)
+    weights = outline(family, shape, classes, image_size).state_dict()
+    hollow = {name: torch.empty(one.shape, dtype=one.dtype) for name, one in weights.items()}
+    return model_of(family, shape, classes, hollow, image_size)
 
 
 def model_of(

@@ -1,10 +1,6 @@
-"""The optimisers are those of torch to the last bit, and do not load its compiler."""
+"""The optimisers are those of torch to the last bit; `tests/test_start.py` has what they do not load."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +8,6 @@ from torch import Tensor
 
 from agents.models.optimisers import Adam, Optimiser, Sgd
 
-ROOT = Path(__file__).resolve().parents[2]
 PAIRS = {
     "adam": (lambda p, f: Adam(p, 1e-2, fused=f), lambda p, f: torch.optim.Adam(p, lr=1e-2, fused=f)),
     "adamw": (
@@ -60,19 +55,3 @@ def test_a_parameter_without_gradient_stays_and_nothing_is_remembered_of_it():
     stepped(optimiser, moved)
     assert torch.equal(moved[-1], before)
     assert optimiser.state[moved[-1]] == {}
-
-
-def test_training_does_not_load_torchs_compiler():
-    code = """
-import sys
-import torch
-from agents.models.families import new_model
-from agents.models.optimisers import Adam, Sgd
-from agents.models.training import classifier_step
-model = new_model("small_cnn", (1, 8, 8), 10, 1)
-for optimiser in (Adam(model.parameters(), 0.1, fused=True), Sgd(model.parameters(), 0.1, 0.9)):
-    classifier_step(model, optimiser, torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
-print("torch._dynamo" in sys.modules)
-"""
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
