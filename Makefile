@@ -4,8 +4,9 @@ BIN := .venv/bin
 
 .PHONY: demo test lint docs paper bench fidelity audit clean
 
+# In one process: there is less to learn than it takes to start Ray's.
 demo: .venv/run.stamp ## What a two-minute outage did to a fleet: learns, simulates, reports
-	$(BIN)/python run_sim.py run outage --force
+	$(BIN)/python run_sim.py run outage --force --local
 
 test: export PYTHONDONTWRITEBYTECODE = # its many processes would compile every module anew
 test: lint ## Style, types and tests; with SLOW=1 those as well that take long, as CI does

@@ -19,7 +19,7 @@ from agents.backends.in_process import Backend, InProcess
 from agents.backends.scattering import gather, same_on_all, scatter
 from agents.checks import checked_plan
 from agents.data.class_counts import class_counts
-from agents.evaluation.answers import Answers, server_right
+from agents.evaluation.answers import Answers
 from agents.evaluation.reliability import reliability_of
 from agents.evaluation.study_tables import study_bounded_of, study_curves_of, study_losses_of, study_of
 from agents.evaluation.tables import deferral_of, learning_of, tables_in_force
@@ -34,7 +34,7 @@ from agents.models.training import Tick
 from agents.plan import Block, Plan, Variant
 from agents.prototype_rounds import PrototypeRounds
 from agents.rejectors.losses import RELEASED
-from agents.rounds import Rounds
+from agents.rounds import Rounds, answers_in, everything_asked
 from agents.server.model import Trajectory
 from agents.server.runnable import Runnable
 from agents.warm_start import warm_start, wrong_of
@@ -161,10 +161,8 @@ class Fleet:
         """The tables in force at t = 0, with the sample axis, and the curves of what was learned."""
         if self._trajectory is None:
             raise RuntimeError("decide() comes after learn()")
-        answers = self._answers()
-        if self._plan.scenario.shares_heads:
-            self._heads = HeadRounds(self._plan, self._backend.ask_server("last_layer"))
-        self._rounds = Rounds(self._plan, self._backend, answers, self._prototypes or self._heads)
+        answers = everything_asked(self._plan, self._backend)
+        rounds = self._begin_rounds(answers)
         return Learned(
             samples=self._plan.samples,
             traffic=self._plan.phases,
@@ -179,9 +177,13 @@ class Fleet:
             partitions=class_counts(self._plan),
             calibration=self._plan.calibration_phases,
             reliability=reliability_of(self._plan, answers),
-            shared_numbers=self._rounds.shared_numbers(),
+            shared_numbers=rounds.shared_numbers(),
             warm_start=self._warm_start,
         )
+
+    def go_on(self, learned: Learned) -> None:
+        """In place of `decide`, after `restore`: what it gave of this state is known."""
+        self._begin_rounds(answers_in(learned.tables, self._plan, self._backend))
 
     def train_round(self, training_round: TrainingRound) -> Update:
         """A round of training during the run; see `sim.ports`. Comes after `decide`.
@@ -267,18 +269,11 @@ class Fleet:
             save_client(recipe_for(plan, variant), frozen, cache)
         return {variant: own.get(variant) or known[variant] or made[variant] for variant in plan.variants}
 
-    def _answers(self) -> Answers:
-        server_label: NDArray[np.int16] = self._backend.ask_server("labels")
-        shared = self._backend.share(server_right(self._plan, server_label))
-        models = self._backend.ask_shards(
-            "answer", [(share, shared) for share in self._scatter(self._plan.variants)]
-        )
-        scores = self._backend.ask_shards(
-            "score", [(share, shared) for share in self._scatter(self._plan.blocks)]
-        )
-        of_models, of_blocks = gather(self._plan.variants, models), gather(self._plan.blocks, scores)
-        confidence: NDArray[np.float32] = self._backend.ask_server("confidence")
-        return Answers(self._plan, server_label, confidence, of_models, of_blocks)
+    def _begin_rounds(self, answers: Answers) -> Rounds:
+        if self._plan.scenario.shares_heads:
+            self._heads = HeadRounds(self._plan, self._backend.ask_server("last_layer"))
+        self._rounds = Rounds(self._plan, self._backend, answers, self._prototypes or self._heads)
+        return self._rounds
 
     def _models_of(self, shard: int) -> list[Variant]:
         """The frozen models that a shard needs: its share, and those that its blocks look at."""

@@ -10,19 +10,21 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.backends.client_shard import BlockUpdate
+from agents.backends.client_shard import BlockUpdate, ModelAnswers
 from agents.backends.in_process import Backend
 from agents.backends.scattering import gather, scatter
 from agents.evaluation.answers import Answers, server_right
 from agents.federation.broken import wrong
 from agents.federation.merging import Numbers, Uploads, gathered, merged, set_of_owners
 from agents.head_rounds import HeadRounds
-from agents.plan import Block, Plan
+from agents.plan import Block, Plan, Variant
 from agents.prototype_rounds import PrototypeRounds
+from agents.rejectors.block_answers import BlockAnswers
+from agents.rejectors.scores import is_trained
 from agents.server.model import ServerUpdate
 from agents.server.online import own_blocks, own_rows
 from agents.server.updates import after_round, update_of
-from sim.messages import Merge, TrainingRound, Update
+from sim.messages import Merge, Tables, TrainingRound, Update
 
 Item = TypeVar("Item")
 
@@ -138,6 +140,39 @@ class Rounds:
         """Items in turn to the shards, and whether the server is right on the sample axis."""
         right = self._backend.share(server_right(self._plan, self._answers.server_label))
         return [(share, right) for share in scatter(items, self._backend.shards)]
+
+
+def everything_asked(plan: Plan, backend: Backend) -> Answers:
+    """All models on the sample axis, as they are now."""
+    server_label: NDArray[np.int16] = backend.ask_server("labels")
+    right = backend.share(server_right(plan, server_label))
+    of_models = _of_models(plan, backend, right)
+    shares = scatter(plan.blocks, backend.shards)
+    of_blocks = gather(plan.blocks, backend.ask_shards("score", [(share, right) for share in shares]))
+    confidence: NDArray[np.float32] = backend.ask_server("confidence")
+    return Answers(plan, server_label, confidence, of_models, of_blocks)
+
+
+def answers_in(tables: Tables, plan: Plan, backend: Backend) -> Answers:
+    """The same as far as rounds look at it, where the tables that came of it are known: of frozen models only
+    if a group's score is made from them, and of blocks the scores."""
+    of_blocks, first = {}, [0] * len(tables.groups)
+    for block in plan.blocks:
+        table, rows = tables.groups[block.group].score, int(own_rows(plan, block).sum())
+        begin = first[block.group]
+        first[block.group] += rows
+        score = np.empty((0, 0), dtype=np.float32) if table is None else table[begin : begin + rows]
+        of_blocks[block] = BlockAnswers(score, {}, {})
+    of_models = {}
+    if not all(is_trained(group.policy.score) for group in plan.scenario.fleet):
+        of_models = _of_models(plan, backend, backend.share(server_right(plan, tables.server_label)))
+    unasked = np.full(tables.server_label.shape, np.nan, dtype=np.float32)
+    return Answers(plan, tables.server_label, unasked, of_models, of_blocks)
+
+
+def _of_models(plan: Plan, backend: Backend, right: Any) -> dict[Variant, ModelAnswers]:
+    shares = scatter(plan.variants, backend.shards)
+    return gather(plan.variants, backend.ask_shards("answer", [(share, right) for share in shares]))
 
 
 def _changes(

@@ -162,13 +162,15 @@ def learn(
         return kept.learned
     with stage("build", spent, folder):
         fleet.build()
+    known = checkpoints.learned()
     with stage("learn", spent, folder):
-        known = checkpoints.learned()
         if known:
             progress.report("learn", 1, 1, KEPT)
             fleet.restore(known["learners"])
         elif kept is not None and kept.state is not None:
             fleet.restore(dict(kept.state))
+            fleet.go_on(kept.learned)
+            return kept.learned
         else:
             fleet.learn()
             checkpoints.save(LEARNED, {"learners": fleet.state()})

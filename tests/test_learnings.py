@@ -189,9 +189,10 @@ print([name for name in ("torch", "ray") if name in sys.modules])
 
 @pytest.mark.slow
 def test_a_run_that_trains_on_goes_on_from_what_was_learned(tmp_path, monkeypatch):
-    """`run_here` trains during the run; the second time nothing is pretrained."""
+    """`run_here` trains during the run; the second time nothing is pretrained or evaluated."""
     assert run_here(tmp_path, "--local", "--out", "first")[0] == 0
     monkeypatch.setattr("agents.fleet.Fleet.learn", None)
+    monkeypatch.setattr("agents.fleet.Fleet.decide", None)
     assert run_here(tmp_path, "--local", "--out", "second", learns_anew=False)[0] == 0
     first, second = (results_of(tmp_path / name) for name in ("first", "second"))
     assert {n: c for n, c in first.items() if n != "report.html"} == {

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ["torch", "torchvision", "sklearn", "matplotlib", "pandas", "scipy", "ray", "numba", "simpy"]
 HEAVY += ["numpy", "pyarrow", "duckdb", "pydantic", "jinja2"]
+HEAVY += ["torch._dynamo", "sympy", "scipy.stats"]  # a second of a core, nearly another, and half of one
 READS = {"numpy", "pyarrow", "pydantic"}  # what it takes to read a scenario
 
 
@@ -57,3 +58,22 @@ def test_a_scenario_is_checked_without_learners_pictures_or_clocks(scenario):
 def test_the_door_loads_what_is_asked_for():
     assert loaded_by("import l2h_fleet; l2h_fleet.Scenario('smoke').document") <= READS
     assert loaded_by("import l2h_fleet; l2h_fleet.load_run") <= READS | {"pandas"}
+
+
+@pytest.mark.slow
+def test_learners_do_without_torchs_compiler_and_what_it_loads(tmp_path):
+    """From frozen clients to a round of training, by each optimiser."""
+    asked = ["training.pretrain.epochs=1", "fleet.*.clients=4", "fleet.*.model.epochs=1"]
+    code = f"""
+from commands.one_run import execute
+from commands.progress import Quiet
+from pathlib import Path
+from sim.scenario import read
+for optimiser in ("adam", "sgd"):
+    (Path({str(tmp_path)!r}) / optimiser).mkdir()
+    plan = read("outage", [*{asked!r}, f"training.pretrain.optimiser={{optimiser}}"])
+    execute(plan, "?", Path({str(tmp_path)!r}) / optimiser, False, 0, None, Quiet(), pictures=False)
+"""
+    found = loaded_by(code)
+    assert {"torch", "scipy"} <= found
+    assert found & {"torch._dynamo", "sympy", "scipy.stats"} == set()

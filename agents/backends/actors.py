@@ -90,8 +90,6 @@ class Shell:
         if prepare is not None:
             prepare()
         torch.set_num_threads(1)
-        # For its first optimiser torch imports for over half a second: all do so now, side by side.
-        torch.optim.SGD([torch.zeros(1)])
         gc.freeze()  # garbage is not looked for again among all that was imported, for a fifth of a second
         self._kind = kind
         self._calls = 0

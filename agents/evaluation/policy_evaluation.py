@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from agents.evaluation.bounded_rate import Bounded, bounded
 from agents.evaluation.cost_model import CostModel
@@ -200,7 +200,9 @@ def _above_constant(evaluation: PolicyEvaluation, value: float) -> dict[str, flo
     for difference in differences:
         mean = difference.sum() / whole
         spread = np.square(difference - mean * weight).sum() * count / max(1, count - 1)
-        reach = stats.t.ppf(1.0 - 0.05 / 4.0, count - 1) * np.sqrt(spread) / whole if count > 1 else np.nan
+        reach = (
+            special.stdtrit(count - 1.0, 1.0 - 0.05 / 4.0) * np.sqrt(spread) / whole if count > 1 else np.nan
+        )
         ends.append((mean - reach, mean + reach))
     low, high = (float(max(each)) for each in zip(*ends, strict=True))
     return {"above_constant": value, "above_constant_low": low, "above_constant_high": high}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from sim.registry.prices import PRICES, RiskControlled, Safe
 from sim.registry.registry import Code
@@ -105,7 +105,9 @@ def _bound(wrong: Floats, weight: Floats, delta: float) -> float:
         return 1.0
     if (weight == weight[0]).all() and np.isin(wrong, (0.0, 1.0)).all():
         errors = float(wrong.sum())
-        return 1.0 if errors == count else float(stats.beta.ppf(1.0 - delta, errors + 1.0, count - errors))
+        return (
+            1.0 if errors == count else float(special.betaincinv(errors + 1.0, count - errors, 1.0 - delta))
+        )
     worth = total**2 / float(np.square(weight).sum())
     return float(weight @ wrong) / total + float(np.sqrt(np.log(1.0 / delta) / (2.0 * worth)))
 

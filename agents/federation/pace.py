@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agents.federation.merging import Numbers
 from agents.federation.shared import numbers_of
+from agents.models.optimisers import Optimiser
 from agents.models.snapshots import rows_kept
 from agents.plan import Block, Plan
 from agents.server.online import steps_in_round, steps_of_rows
@@ -34,9 +35,7 @@ class Pace:
             self._begin = numbers_of(shared).copy()
 
     @contextmanager
-    def only_busy(
-        self, optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], step: int
-    ) -> Iterator[None]:
+    def only_busy(self, optimiser: Optimiser, parameters: Sequence[Tensor], step: int) -> Iterator[None]:
         """Leaves the rows as they are that have done all their steps, (step counts from 0)."""
         if self._steps is None or (self._steps > step).all():
             yield

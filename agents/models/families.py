@@ -49,6 +49,7 @@ def mlp(shape: ImageShape, classes: int) -> Headed:
 @FAMILIES.of("small_cnn")
 def small_cnn(shape: ImageShape, classes: int) -> Headed:
     """Three 3x3 convolutions, pooled to 4x4 whatever the picture's size, and a hidden layer of 128."""
+    is_pooled = shape[1] // 2 == shape[2] // 2 == 4  # on which pooling to 4x4 would only spend time
     body = nn.Sequential(
         nn.Conv2d(shape[0], 16, kernel_size=3, padding=1),
         nn.ReLU(),
@@ -57,7 +58,7 @@ def small_cnn(shape: ImageShape, classes: int) -> Headed:
         nn.MaxPool2d(2),
         nn.Conv2d(16, 64, kernel_size=3, padding=1),
         nn.ReLU(),
-        nn.AdaptiveAvgPool2d(4),
+        nn.Identity() if is_pooled else nn.AdaptiveAvgPool2d(4),
         nn.Flatten(),
         nn.Linear(64 * 4 * 4, 128),
         nn.ReLU(),
@@ -169,8 +170,9 @@ def new_model(
 
 def empty_model(family: str, shape: ImageShape, classes: int, image_size: int | None = None) -> Classifier:
     """A model of a family whose weights are whatever memory held: for those who fill them in themselves."""
-    model: Classifier = outline(family, shape, classes, image_size).to_empty(device="cpu")
-    return _ready(model, model.image_size)
+    weights = outline(family, shape, classes, image_size).state_dict()
+    hollow = {name: torch.empty(one.shape, dtype=one.dtype) for name, one in weights.items()}
+    return model_of(family, shape, classes, hollow, image_size)
 
 
 def model_of(

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from agents.models.families import Classifier, model_of
 from agents.models.library_models import library_of
+from agents.models.optimisers import Adam, Optimiser
 from agents.models.stacked_clients import Stack, rows_at_once, stack_of
 from agents.models.training import batch_order, require_finite, to_tensor
 from agents.plan import CLIENT_BATCH, Plan, Variant
@@ -140,7 +141,7 @@ def train(recipes: Sequence[Recipe]) -> list[FrozenClient]:
     first, samples = recipes[0], len(recipes[0].labels)
     seeds = [key(each.seed, "client model", each.place, each.number) for each in recipes]
     stack = stack_of(first.family, first.images.shape[1:], first.classes, seeds, first.image_size)
-    optimiser = torch.optim.Adam(stack.parameters, lr=learning_rate(first.family))
+    optimiser = Adam(stack.parameters, learning_rate(first.family))
     images = torch.cat([to_tensor(each.images) for each in recipes])
     labels = torch.cat([to_tensor(each.labels.astype(np.int64)) for each in recipes])
     begins = samples * np.arange(len(recipes))[:, None]
@@ -157,7 +158,7 @@ def train(recipes: Sequence[Recipe]) -> list[FrozenClient]:
     return [_frozen(stack.state(row), curve[..., row], recipe) for row, recipe in enumerate(recipes)]
 
 
-def _step(stack: Stack, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
+def _step(stack: Stack, optimiser: Optimiser, images: Tensor, labels: Tensor) -> Tensor:
     """One step of every row; their losses and accuracies before it, float64 (2, rows)."""
     logits = stack.logits(images)
     each = functional.cross_entropy(logits.flatten(end_dim=1), labels.flatten(), reduction="none")

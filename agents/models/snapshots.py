@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.models.optimisers import Optimiser
 from agents.models.training import to_tensor
 
 State = dict[str, Any]  # nested mappings and lists of arrays: what `sim.results.packing` takes
 
 
-def remembered(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> list[State]:
+def remembered(optimiser: Optimiser, parameters: Sequence[Tensor]) -> list[State]:
     """Per parameter what the optimiser remembers of it, by name; nothing before the first step."""
     return [
         {name: tensor.numpy().copy() for name, tensor in optimiser.state[one].items() if tensor is not None}
@@ -23,14 +24,14 @@ def remembered(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor]) -
     ]
 
 
-def remind(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], state: Sequence[State]) -> None:
+def remind(optimiser: Optimiser, parameters: Sequence[Tensor], state: Sequence[State]) -> None:
     """Has the optimiser remember what it did then, in the layout in memory that it would have chosen."""
     for one, known in zip(parameters, state, strict=True):
         optimiser.state[one] = {name: _like(one, to_tensor(array)) for name, array in known.items()}
 
 
 @contextmanager
-def rows_kept(optimiser: torch.optim.Optimizer, parameters: Sequence[Tensor], rows: Tensor) -> Iterator[None]:
+def rows_kept(optimiser: Optimiser, parameters: Sequence[Tensor], rows: Tensor) -> Iterator[None]:
     """Leaves these rows as they were, bool (rows,), whatever a step does to all of them."""
     tensors = [
         tensor

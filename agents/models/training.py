@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.models.families import Classifier
+from agents.models.optimisers import Adam, Optimiser, Sgd
 from agents.rejectors.losses import server_loss
 from sim.errors import RunFailed, Stage
 from sim.scenario.schema.training import Pretrain
@@ -61,7 +62,7 @@ def optimiser_of(
     rate: float,
     weight_decay: float = 0.0,
     fused: bool = False,
-) -> torch.optim.Optimizer:
+) -> Optimiser:
     """The optimiser of pretraining. Weight decay is decoupled from the loss (Loshchilov and Hutter 2019),
     which for SGD is the same as a penalty.
 
@@ -70,14 +71,13 @@ def optimiser_of(
     was stacked with.
     """
     if pretrain.optimiser == "sgd":
-        momentum = pretrain.momentum
-        return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=weight_decay, fused=fused)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=weight_decay, fused=fused)
+        return Sgd(parameters, rate, pretrain.momentum, weight_decay, fused)
+    return Adam(parameters, rate, weight_decay, fused)
 
 
 def classifier_step(
     model: Classifier,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
     images: Tensor,
     labels: Tensor,
     weights: Tensor | None = None,

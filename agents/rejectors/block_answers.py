@@ -18,6 +18,7 @@ from agents.evaluation.judged import calibrated_on, judged_on
 from agents.evaluation.policy_evaluation import PolicyEvaluation, evaluate, prices
 from agents.evaluation.reliability_bins import ReliabilityBins, reliability_bins
 from agents.evaluation.thresholds import told_less
+from agents.models.training import CHUNK
 from agents.options import costs_for, most_surcharge
 from agents.plan import Block, Plan
 from agents.rejectors.blocks import RejectorBlock
@@ -179,7 +180,23 @@ class Scored:
 def own_scores(
     plan: Plan, block: Block, rejectors: RejectorBlock, server_right: Right
 ) -> NDArray[np.float32]:
-    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n).
-    server_right: on the sample axis, (n,)."""
-    everything = np.arange(len(plan.samples.sample_id))
-    return Scored.of(plan, block, rejectors, everything, server_right).in_run(plan, block)
+    """The scores of the rows that the run itself uses, on the sample axis, float32 (own rows, n), or by
+    option (own rows, options, n); NaN of pieces of it that the group's clients never meet. server_right: on
+    the sample axis, (n,)."""
+    positions = pieces_met(plan, block.group)
+    score = Scored.of(plan, block, rejectors, positions, server_right).in_run(plan, block)
+    everywhere = np.full((*score.shape[:-1], len(plan.samples.sample_id)), np.nan, dtype=np.float32)
+    everywhere[..., positions] = score
+    return everywhere
+
+
+def pieces_met(plan: Plan, place: int) -> NDArray[np.int64]:
+    """The positions of those pieces of the sample axis in which a group's requests lie or its calibration
+    pool; all where its thresholds are chosen, since one beyond all scores follows from all. Models and
+    rejectors are asked piece by piece, so that a whole piece gets the same bits whichever others are asked.
+    """
+    positions = np.arange(len(plan.samples.sample_id))
+    if plan.scenario.fleet[place].policy.price.is_chosen:
+        return positions
+    met = np.concatenate([plan.calibration(place), *(phase.positions for phase in plan.phases[place])])
+    return positions[np.isin(positions // CHUNK, met // CHUNK)]

@@ -36,7 +36,7 @@ from sim.registry.families import REJECTOR_FAMILIES
 from sim.streams import key, stream
 
 Weigh = Callable[[Tensor, Tensor], Tensor]  # of a step's outputs and samples, what each loss weighs
-SCORED_AT_ONCE = 512  # samples; bounds the memory of scoring, 64 rows at a time
+SCORED_AT_ONCE = 512  # samples, a part of CHUNK; bounds the memory of scoring, 64 rows at a time
 
 
 class RejectorBlock:

@@ -25,13 +25,13 @@ def weights_of(plan: Plan, place: int, settings: Sequence[Setting]) -> Tensor:
     samples have costs of their own, of one as dear as the dearest of the pool."""
     own = _pool(plan, place)
     dearest = None if own is None else float(own.max())
-    costs = (each.c_e if dearest is None else dearest for each in settings)
-    models = [
-        costs_for(plan.scenario, place, c_e, each.c_1) for c_e, each in zip(costs, settings, strict=True)
-    ]
-    return torch.stack(
-        [outcome_weights(model, each.form) for model, each in zip(models, settings, strict=True)]
-    )
+    of_setting = {
+        each: outcome_weights(
+            costs_for(plan.scenario, place, each.c_e if dearest is None else dearest, each.c_1), each.form
+        )
+        for each in dict.fromkeys(settings)
+    }
+    return torch.stack([of_setting[each] for each in settings])
 
 
 def own_costs(plan: Plan, place: int, settings: Sequence[Setting]) -> OwnCosts | None:

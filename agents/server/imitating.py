@@ -15,6 +15,7 @@ from torch.nn import functional
 from agents.federation.ensemble import Teacher
 from agents.models.families import Classifier
 from agents.models.frozen import weights_of
+from agents.models.optimisers import Adam, Optimiser
 from agents.models.training import batch_order, read, require_finite, to_tensor
 from agents.plan import Plan
 from agents.server.seen import Inputs
@@ -47,7 +48,7 @@ def imitate(
     """
     asked = plan.scenario.training.warm_start
     assert asked is not None
-    optimiser = torch.optim.Adam(model.parameters(), lr=asked.lr, fused=True)
+    optimiser = Adam(model.parameters(), asked.lr, fused=True)
     views = np.array(plan.sent_views, dtype=np.int32)
     drawn = stream(plan.scenario.seed, "imitation views", *name)
     order = [stream(plan.scenario.seed, "imitation order", *name)]
@@ -58,7 +59,7 @@ def imitate(
     while epochs < asked.epochs and epochs - kept < asked.patience:
         for step in range(epochs * per_epoch, (epochs + 1) * per_epoch):
             done = step / (asked.epochs * per_epoch)
-            optimiser.param_groups[0]["lr"] = asked.lr * 0.5 * (1.0 + math.cos(math.pi * done))
+            optimiser.rate = asked.lr * 0.5 * (1.0 + math.cos(math.pi * done))
             places = next(batches)[0]
             seen = plan.server_pool[places] + drawn.choice(views, len(places)) * np.int32(plan.data.size)
             loss = _step(model, optimiser, inputs[seen.astype(np.int32)], teacher.pool[places])
@@ -74,7 +75,7 @@ def imitate(
 
 def _step(
     model: Classifier,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
     images: NDArray[np.float32],
     chances: NDArray[np.float32],
 ) -> float:

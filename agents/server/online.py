@@ -73,10 +73,10 @@ def server_round(
     batch = min(training.pretrain.batch, len(plan.server_pool))  # as before the run
     of_replay = {"pool": 0, "deferred": batch, "mix": batch // 2}[training.online.source] if known else 0
     of_pool = 0 if training.online.source == "deferred" else batch - of_replay
-    pool = plan.server_pool[labelled(plan)]
+    pool, sent_views = plan.server_pool[labelled(plan)], np.array(plan.sent_views, dtype=np.int32)
     for _ in range(training.online.steps if of_replay + of_pool else 0):
         again = draw.integers(known, size=of_replay) if of_replay else np.empty(0, dtype=np.int64)
-        views = draw.choice(np.array(plan.sent_views, dtype=np.int32), of_pool)
+        views = draw.choice(sent_views, of_pool)
         base = draw.choice(pool, of_pool)
         sample_ids = np.concatenate([replay.sample_id[again], base + views * np.int32(plan.data.size)])
         weights = np.concatenate([replay.weight[again], plan.weight_of_view[views]])

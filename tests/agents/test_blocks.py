@@ -20,6 +20,7 @@ from agents.models.families import new_model
 from agents.models.frozen import live_model, recipe_for, train
 from agents.models.training import batch_order
 from agents.plan import Block, Plan, make_plan
+from agents.rejectors.block_answers import Scored, own_scores, pieces_met
 from agents.rejectors.blocks import RejectorBlock
 from agents.rejectors.client_predictions import ClientPredictions, temperature
 from agents.rejectors.inputs import INPUTS
@@ -292,3 +293,25 @@ def test_weights_that_are_no_numbers_name_the_client() -> None:
         learner._rejectors.parameters[-1][1] = torch.nan
     with pytest.raises(RunFailed, match=r"stage 'decide': group sensors, rejector of client 1: a score is"):
         learner.outputs(plan.samples.sample_id)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_samples_that_a_group_never_meets_are_not_scored_and_the_others_as_ever(monkeypatch, chosen):
+    """Unless thresholds are chosen, which look at all. The sample axis has two views here."""
+    monkeypatch.setattr("agents.rejectors.block_answers.CHUNK", 64)
+    monkeypatch.setattr("agents.rejectors.blocks.SCORED_AT_ONCE", 32)
+    monkeypatch.setattr("agents.models.training.CHUNK", 64)
+    policy = {"score": "l2h"} if chosen else {"score": "l2h", "price": {"kind": "threshold", "at": 0.0}}
+    noisy = {"kind": "domain_shift", "noise": 0.3}
+    other = group("noisy", partition=noisy, traffic={"mix": "own"}, policy=policy)
+    plan = make_plan(scenario(group("clean", policy=policy), other))
+    n, half = len(plan.samples.label), len(plan.samples.label) // 2
+    for place, block in enumerate(plan.blocks):
+        learner, right = fresh(plan, block), np.ones(n, dtype=np.bool_)
+        found = own_scores(plan, block, learner, right)
+        everywhere = Scored.of(plan, block, learner, np.arange(n), right).in_run(plan, block)
+        made = pieces_met(plan, place)
+        assert set(np.flatnonzero(plan.samples.view == place)) <= set(made)
+        assert len(made) == n if chosen else len(made) < half + 2 * 64
+        assert found[:, made].tobytes() == everywhere[:, made].tobytes()
+        assert np.isnan(np.delete(found, made, axis=1)).all()

@@ -13,6 +13,8 @@ from torch import nn
 from agents.models.classifiers import Headed
 from agents.models.families import FAMILIES, empty_model, initialise, new_model, outline, require_fit
 from agents.models.frozen import hash_of, weights_of
+from agents.models.optimisers import Adam
+from agents.models.training import classifier_step
 from sim.errors import BadInput
 from sim.registry.families import MODEL_FAMILIES
 
@@ -178,3 +180,22 @@ def test_a_family_learns_from_the_side_on_that_its_entry_tells_and_no_earlier():
             with pytest.raises(BadInput, match="cannot learn from batches of 4 images"):
                 require_fit(name, (1, 100, 100), 10, image_size=least - 1, batch=4, path="x")
     assert not MODEL_FAMILIES["torchvision"].surely_fits(1000, 1000, None)
+
+
+def test_pooling_what_has_that_size_already_is_left_out_without_a_bit_of_difference() -> None:
+    """A digit is 4x4 by then; weights have the same names and, step by step, the same bits."""
+    ours, pooled = (new_model("small_cnn", (1, 8, 8), 10, seed=3) for _ in range(2))
+    pooled.body[7] = nn.AdaptiveAvgPool2d(4)
+    assert isinstance(ours.body[7], nn.Identity)
+    assert isinstance(new_model("small_cnn", (1, 9, 12), 10, seed=3).body[7], nn.AdaptiveAvgPool2d)
+    optimisers = [Adam(model.parameters(), 1e-2, fused=True) for model in (ours, pooled)]
+    draw = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        images, labels = torch.rand(32, 1, 8, 8, generator=draw), torch.randint(10, (32,), generator=draw)
+        told = [
+            classifier_step(m, o, images, labels) for m, o in zip((ours, pooled), optimisers, strict=True)
+        ]
+        assert told[0] == told[1]
+    assert {name: one.numpy().tobytes() for name, one in ours.state_dict().items()} == {
+        name: one.numpy().tobytes() for name, one in pooled.state_dict().items()
+    }

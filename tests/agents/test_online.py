@@ -19,7 +19,7 @@ from agents.plan import make_plan
 from agents.rejectors import client_predictions as predictions
 from agents.server.online import ReplayBuffer, rejector_round, server_round, traffic_view_at
 from sim.errors import RunFailed
-from sim.messages import Deferred, Feedback, Learned, TrainingRound, Update
+from sim.messages import Deferred, Feedback, Learned, TrainingRound, Update, learned_of
 from sim.results.packing import pack, unpack
 from sim.scenario import POOLS, Scenario
 
@@ -439,3 +439,26 @@ def test_a_restored_fleet_decides_as_it_did(opened):
     other = opened.blank(three_kinds())
     other.restore(kept(one))
     assert fingerprint(other.decide()) == fingerprint(learned)
+
+
+KINDS = {
+    "trained": (),
+    "oracle": ({"score": "oracle", "price": AT_0},),
+    "chosen": ({"score": "confidence"}, {"score": "plug_in"}),
+    "both": ({"score": "l2h"}, {"score": "oracle", "price": AT_0}, {"score": "random", "price": AT_0}),
+}
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+def test_who_goes_on_from_known_tables_decides_nothing_anew_and_learns_the_same(opened, monkeypatch, kinds):
+    """From tables as a file would give them back."""
+    groups = [group(f"g{n}", clients=2, policy=policy) for n, policy in enumerate(KINDS[kinds])]
+    wanted = learning_scenario(*groups, epochs=2, source="mix")
+    one, learned = opened(wanted)
+    other = opened.blank(wanted)
+    other.restore(kept(one))
+    monkeypatch.setattr("agents.fleet.everything_asked", None)
+    other.go_on(learned_of(unpack(pack(learned))))
+    for version in (1, 2):
+        asked = round_of(version, met=[4, 8], trains=range(wanted.clients))
+        assert_same(other.train_round(asked), one.train_round(asked))

@@ -1,60 +1,57 @@
-"""The optimisers of pretraining: the one that is asked for, with its own momentum and decay."""
+"""The optimisers are those of torch to the last bit; `tests/test_start.py` has what they do not load."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from small_fleets import scenario
+from torch import Tensor
 
-from agents.fleet import open_fleet
-from agents.models.training import optimiser_of
-from sim.scenario.rules.checks import availability_can_be_learned_for, momentum_goes_with_sgd
-from sim.scenario.schema.training import Pretrain
+from agents.models.optimisers import Adam, Optimiser, Sgd
+
+PAIRS = {
+    "adam": (lambda p, f: Adam(p, 1e-2, fused=f), lambda p, f: torch.optim.Adam(p, lr=1e-2, fused=f)),
+    "adamw": (
+        lambda p, f: Adam(p, 1e-2, 0.1, f),
+        lambda p, f: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.1, fused=f),
+    ),
+    "sgd": (lambda p, f: Sgd(p, 1e-2, fused=f), lambda p, f: torch.optim.SGD(p, lr=1e-2, fused=f)),
+    "momentum": (
+        lambda p, f: Sgd(p, 1e-2, 0.9, 0.1, f),
+        lambda p, f: torch.optim.SGD(p, lr=1e-2, momentum=0.9, weight_decay=0.1, fused=f),
+    ),
+}
 
 
-def after_a_step(pretrain: Pretrain, weight_decay: float, steps: int = 1) -> float:
-    """A weight of 1 under a gradient of 1, at a rate of 0.1."""
-    weight = torch.ones(1, requires_grad=True)
-    optimiser = optimiser_of(pretrain, [weight], 0.1, weight_decay)
-    for _ in range(steps):
-        weight.grad = torch.ones(1)
+def parameters() -> list[Tensor]:
+    """Of several shapes and layouts in memory; the last one never has a gradient."""
+    draw = torch.Generator().manual_seed(5)
+    picture = torch.randn(4, 3, 5, 5, generator=draw).to(memory_format=torch.channels_last)
+    others = [torch.randn(shape, generator=draw) for shape in ((7, 9), (11,), (3, 4, 5), (2,))]
+    return [one.requires_grad_() for one in (picture, *others)]
+
+
+def stepped(optimiser: Optimiser | torch.optim.Optimizer, moved: list[Tensor]) -> list[bytes]:
+    """Parameters and all that is remembered of them, after some steps."""
+    for step in range(7):
+        optimiser.zero_grad()
+        sum(((step + 1) * one**3).sin().sum() for one in moved[:-1]).backward()
         optimiser.step()
-    return weight.item()
+    kept = [(name, one) for of in moved for name, one in sorted(optimiser.state[of].items())]
+    return [one.detach().numpy().tobytes() for one in moved] + [
+        (name, one if one is None else one.numpy().tobytes()) for name, one in kept
+    ]
 
 
-def test_sgd_by_hand() -> None:
-    assert after_a_step(Pretrain(optimiser="sgd"), 0.0) == pytest.approx(0.9)
-    assert after_a_step(Pretrain(optimiser="sgd"), 0.5) == pytest.approx(0.85)
-    assert after_a_step(Pretrain(optimiser="sgd", momentum=0.9), 0.0, steps=2) == pytest.approx(0.71)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("kind", PAIRS)
+def test_steps_and_states_have_the_bits_of_torchs_own(kind, fused):
+    ours, theirs = (stepped(of(moved := parameters(), fused), moved) for of in PAIRS[kind])
+    assert ours == theirs
 
 
-def test_adam_without_decay_is_adam_and_its_decay_is_decoupled() -> None:
-    assert after_a_step(Pretrain(), 0.0) == pytest.approx(0.9)
-    assert after_a_step(Pretrain(), 0.5) == pytest.approx(0.95 * 1.0 - 0.1)
-
-
-def test_every_optimiser_trains_a_fleet(cache: Path) -> None:
-    losses = []
-    for changes in ({}, {"optimiser": "sgd", "momentum": 0.9}, {"rejector_weight_decay": 5.0}):
-        asked = scenario(training={"pretrain": {"epochs": 3, **changes}})
-        with open_fleet(asked, workers=0, cache=cache) as fleet:
-            fleet.build()
-            fleet.learn()
-            losses.append(fleet.decide().study["final_loss"][0])
-    assert np.isfinite(losses).all()
-    assert len(set(losses)) == 3
-
-
-def test_what_does_not_go_together_is_named() -> None:
-    (path, value, rule), *_ = momentum_goes_with_sgd(scenario(training={"pretrain": {"momentum": 0.5}}))
-    assert (path[-1], value, rule) == ("momentum", 0.5, "only optimiser: sgd has it, not adam")
-    for training, horizon_s in (
-        ({"availability": 0.5, "form": "released"}, 60.0),
-        ({"availability": "observed"}, 0.0),
-    ):
-        (breach,) = availability_can_be_learned_for(scenario(training=training, horizon_s=horizon_s))
-        assert breach[0] == ("training", "availability")
-    assert not [*availability_can_be_learned_for(scenario(training={"availability": "observed"}))]
+def test_a_parameter_without_gradient_stays_and_nothing_is_remembered_of_it():
+    moved = parameters()
+    before, optimiser = moved[-1].clone(), Adam(moved, 0.1, 0.1)
+    stepped(optimiser, moved)
+    assert torch.equal(moved[-1], before)
+    assert optimiser.state[moved[-1]] == {}
