@@ -142,7 +142,9 @@ def calibration_error(traffic: Traffic, group: dict[str, Any]) -> float:
 def _decided(traffic: Traffic, group: dict[str, Any]) -> tuple[float, ...]:
     """The share that the policy sent in each minute; one without a decision is like the one before."""
     requests = traffic.everything
-    mine = np.asarray(requests["group"] == group["group"]) & requests["is_decided"].to_numpy()
+    names = requests["group"].cat
+    mine = names.codes.to_numpy() == names.categories.get_loc(group["group"])
+    mine &= requests["is_decided"].to_numpy()
     minute = (requests["arrived_at_s"].to_numpy()[mine] // STEP_S).astype(np.int64)
     count = max(1, int(np.ceil(traffic.run.horizon_s / STEP_S)))
     decided = np.bincount(minute, minlength=count)
