@@ -73,8 +73,15 @@ def is_there(path: Path) -> bool:
 
 def read_if_there(path: Path, schema: pa.Schema) -> pd.DataFrame:
     """What `read_frame` gives, names as text; no rows where there is no such file."""
-    table = read_table(path, schema) if is_there(path) else schema.empty_table()
-    frame: pd.DataFrame = as_text(table).to_pandas()
+    if not is_there(path):
+        return _no_rows(schema).copy()
+    frame: pd.DataFrame = as_text(read_table(path, schema)).to_pandas()
+    return frame
+
+
+@lru_cache(maxsize=64)
+def _no_rows(schema: pa.Schema) -> pd.DataFrame:
+    frame: pd.DataFrame = as_text(schema.empty_table()).to_pandas()
     return frame
 
 

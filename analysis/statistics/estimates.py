@@ -76,10 +76,9 @@ def student(freedom: float, level: float = (1 + LEVEL) / 2) -> float:
 
 def wilson(share: Floats | float, trials: Floats | float, quantile: float = Z) -> tuple[Floats, Floats]:
     """Wilson's (1927) interval of a binomial share, 95% unless told; arrays of one shape, trials > 0."""
-    share, trials = np.asarray(share, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     square = quantile**2
     centre = (share + square / (2 * trials)) / (1 + square / trials)
-    inner = share * (1 - share) / trials + square / (4 * trials**2)
+    inner = share * (1 - share) / trials + square / (4 * (trials * trials))
     half = quantile / (1 + square / trials) * np.sqrt(inner)
     low, high = np.maximum(centre - half, 0.0), np.maximum(centre + half, 0.0)
     return np.minimum(low, 1.0), np.minimum(high, 1.0)

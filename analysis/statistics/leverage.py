@@ -14,6 +14,7 @@ from analysis.statistics.cells import numbered
 from analysis.statistics.estimates import Floats, Spread
 
 Strata = NDArray[np.int64]
+FEW = 1000  # clusters, of which each is told of for itself
 
 
 class Shape(NamedTuple):
@@ -128,7 +129,7 @@ def _kinds(of: Strata, held: Floats, strata: int) -> tuple[NDArray[np.int64], ND
     """A cluster of each kind, that is of a stratum and as many requests, and which kind each of (k,) is: of
     many clusters there are few."""
     whole = held.astype(np.int64)
-    if not np.array_equal(whole, held):
+    if held.size < FEW or not np.array_equal(whole, held):
         return np.arange(held.size), np.arange(held.size)
     names, kind = numbered(whole * max(1, strata) + of)
     alike = np.empty(names.size, dtype=np.int64)

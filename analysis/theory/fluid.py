@@ -56,6 +56,8 @@ def flow(
     count = capacity_hz.size
     waiting, sends, answered = [0.0] * count, [0.0] * count, [nan] * count  # quicker than arrays, one by one
     groups = [_Group(source, count, step_s) for source in sources]
+    first_hz = [sum(each) for each in zip(*(one.first_hz for one in groups), strict=True)] or [0.0] * count
+    soonest_s = min((one.spare_s for one in groups), default=inf)
     queue = 0.0
     for step, capacity in enumerate(capacity_hz.tolist()):
         if capacity == 0 and not survives:
@@ -64,8 +66,9 @@ def flow(
         is_told = capacity == 0 and when_down == "refuse"
         inflow = sum([one.send(step, wait_s, is_told) for one in groups])
         waiting[step], sends[step] = queue, inflow
-        first = sum([one.first_hz[step] for one in groups])
-        in_time = sum([one.first_hz[step] for one in groups if wait_s <= one.spare_s])
+        first = in_time = first_hz[step]
+        if wait_s > soonest_s:
+            in_time = sum([one.first_hz[step] for one in groups if wait_s <= one.spare_s])
         if first > 0 and (queue < limit or in_time == 0):
             answered[step] = in_time / first
         if capacity > 0 or when_down == "queue":

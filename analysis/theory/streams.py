@@ -144,7 +144,9 @@ def calibration_error(traffic: Traffic, group: dict[str, Any]) -> float:
 def _decided(traffic: Traffic, group: str) -> tuple[float, ...]:
     """The share that the policy sent in each minute; one without a decision is like the one before."""
     requests = traffic.everything
-    mine = np.asarray(requests["group"] == group) & requests["is_decided"].to_numpy()
+    names = requests["group"].cat
+    mine = names.codes.to_numpy() == names.categories.get_loc(group)
+    mine &= requests["is_decided"].to_numpy()
     arrived_at_s, deferred = requests["arrived_at_s"].to_numpy(), requests["deferred"].to_numpy()
     decided, sent = np.zeros((2, max(1, int(np.ceil(traffic.run.horizon_s / STEP_S)))))
     for places in pieces(mine.size):

@@ -76,7 +76,8 @@ class _Kept:
 
 
 def _told(value: Any, arrays: _Kept) -> Any:
-    """The value as JSON; arrays, and lists of numbers alone, go to `arrays` and leave their name."""
+    """The value as JSON; arrays, lists of numbers alone, and which of their words lists of text repeat go to
+    `arrays` and leave their name."""
     if isinstance(value, np.ndarray):
         return {"array": arrays.put(value)}
     value = value.item() if isinstance(value, np.generic) else value
@@ -95,6 +96,9 @@ def _told_in_order(values: list[Any] | tuple[Any, ...], arrays: _Kept) -> Any:
     kinds = set(map(type, values))
     if isinstance(values, list) and kinds in ({int}, {float}):
         return {"list": arrays.put(np.array(values, dtype="i8" if kinds == {int} else "f8"))}
+    if isinstance(values, list) and kinds == {str} and len(words := dict.fromkeys(values)) < len(values):
+        places = dict(zip(words, range(len(words)), strict=True))
+        return {"words": [list(words), arrays.put(np.array([places[word] for word in values]))]}
     told = [_told(value, arrays) for value in values]
     return told if isinstance(values, list) else {"tuple": told}
 
@@ -111,6 +115,7 @@ def _meant(told: Any, arrays: Arrays) -> Any:
 _MEANT: dict[str, Callable[[Any, Arrays], Any]] = {
     "array": lambda name, arrays: arrays[name],
     "list": lambda name, arrays: arrays[name].tolist(),
+    "words": lambda told, arrays: [told[0][place] for place in arrays[told[1]].tolist()],
     "float": lambda text, _: float(text),
     "tuple": lambda items, arrays: tuple(_meant(item, arrays) for item in items),
     "dict": lambda items, arrays: {name: _meant(item, arrays) for name, item in items.items()},
