@@ -12,8 +12,8 @@ From one worker to two, each with as many clients as the one: how many times as 
 `apart`, two processes without Ray at once against one of them alone, which is what the machine lets through;
 the share of the wall time that the driver computes, which scatters and gathers; and how many times as many
 CPU seconds a client costs as alone, since two workers, or two processes, share caches and memory.
-Each measurement is a process of its own; memory is the proportional set size (PSS) of all its processes, and
-a client's share the difference of two fleets' over that of clients.
+Each measurement is a process of its own; memory is the proportional set size (PSS) of all its processes, seen
+as they do the same once more, and a client's share the difference of two fleets' over that of clients.
 Flower pins its own Ray, so it lives in an environment of its own, made on the first run (0.7 GB).
 Prints a line per measurement and as its last line one JSON object.
 `python -m benchmarks.fleet [--clients 100,1000] [--no-flower]`
@@ -22,6 +22,7 @@ Prints a line per measurement and as its last line one JSON object.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -40,6 +41,7 @@ from agents.checks import checked_plan
 from agents.fleet import new_backend
 from agents.plan import Plan, Variant
 from benchmarks.memory import peak_pss_mib, tree_cpu_s
+from commands.entry import COLLECTIONS
 from sim.scenario import Scenario
 
 FLOWER = ("flwr[simulation]==1.41.0", "scikit-learn==1.9.1")
@@ -136,25 +138,39 @@ def _adopt(backend: Backend, plan: Plan, needed: Sequence[Sequence[Variant]]) ->
     backend.ask_shards("adopt", [(share, weights) for share in needed])
 
 
-def observed(words: Sequence[str], environment: dict[str, str]) -> Told:
-    """What a measuring process says in its last line, with the peak of its processes' memory."""
+def observed(words: Sequence[str], environment: dict[str, str], is_weighed: bool = False) -> Told:
+    """What a measuring process says in its last line; weighed: done once more for the peak of its processes'
+    memory, since to look at that takes a fifth of a core and stops them meanwhile."""
+    told, _ = _run(words, environment, lambda child: float(child.wait(LIMIT_S)))
+    if is_weighed:
+        _, peak = _run(words, environment, lambda child: peak_pss_mib(child, LIMIT_S))
+        told["peak_mib"] = round(peak, 1)
+    return told
+
+
+def _run(
+    words: Sequence[str], environment: dict[str, str], until_over: Callable[[subprocess.Popen[str]], float]
+) -> tuple[Told, float]:
+    """What a measuring process says in its last line, and what is seen of it until it is over."""
     with tempfile.TemporaryFile("w+") as said:
         child = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT, text=True, env=environment)
-        peak = peak_pss_mib(child, LIMIT_S)
+        try:
+            seen = until_over(child)
+        finally:
+            child.kill()  # if it took too long
         said.seek(0)
         text = said.read()
     lines = [line for line in text.splitlines() if line.startswith("{")]
     if child.returncode or not lines:
         raise RuntimeError(f"{' '.join(words)} ended with {child.returncode}:\n{text[-2000:]}")
     reported: Told = json.loads(lines[-1])
-    return reported | {"peak_mib": round(peak, 1)}
+    return reported, seen
 
 
-def ours(task: str, clients: int, workers: int) -> Told:
+def ours(task: str, clients: int, workers: int, is_weighed: bool = False) -> Told:
     words = ["--measure", task, "--clients", str(clients), "--workers", str(workers)]
-    return _told(
-        task, clients, workers, observed([sys.executable, "-m", "benchmarks.fleet", *words], dict(os.environ))
-    )
+    words = [sys.executable, "-m", "benchmarks.fleet", *words]
+    return _told(task, clients, workers, observed(words, dict(os.environ), is_weighed))
 
 
 def flower(python: Path, clients: int, workers: int) -> Told:
@@ -163,7 +179,7 @@ def flower(python: Path, clients: int, workers: int) -> Told:
     script = Path(__file__).with_name("flower_peer.py")
     numbers = (clients, workers, TRAIN_SAMPLES, EPOCHS)
     words = [str(python), str(script), *map(str, numbers)]
-    return _told("flower", clients, workers, observed(words, os.environ | quiet))
+    return _told("flower", clients, workers, observed(words, os.environ | quiet, is_weighed=True))
 
 
 def _told(task: str, clients: int, workers: int, reported: Told) -> Told:
@@ -190,7 +206,10 @@ def bytes_per_client(few: Told, many: Told, clients: Sequence[int]) -> int:
 
 def compared(clients: Sequence[int], python: Path | None, workers: int) -> dict[str, Any]:
     """Each task for each number of clients, ratios to Flower, bytes a client, and scaling over workers."""
-    rows = {task: {n: ours(task, n, workers) for n in clients} for task in ("frozen", "rejectors")}
+    rows = {
+        task: {n: ours(task, n, workers, is_weighed=True) for n in clients}
+        for task in ("frozen", "rejectors")
+    }
     if python is not None:
         rows["flower"] = {n: flower(python, n, workers) for n in clients}
     found: dict[str, Any] = {
@@ -239,6 +258,7 @@ def main() -> None:
     chosen = parser.parse_args()
     clients = [int(word) for word in chosen.clients.split(",")]
     if chosen.measure:
+        gc.set_threshold(*COLLECTIONS)  # as the command line does
         print(json.dumps(measure(chosen.measure, clients[0], chosen.workers)))
         return
     cache = Path(os.environ.get("L2H_CACHE") or ".cache") / "flower"

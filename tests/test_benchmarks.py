@@ -137,7 +137,7 @@ def test_the_benchmark_of_fleets_measures_each_task(task, tmp_path):
 
 
 def test_the_benchmark_of_fleets_counts_speed_memory_and_scaling(monkeypatch):
-    def reported(_task, clients, workers):
+    def reported(_task, clients, workers, **_):
         seconds = clients / (10 * max(1, workers))
         cpu_s = {"cpu_s": clients / 5 + workers, "driver_cpu_s": 1.0 * workers}
         return {"seconds": seconds, "clients_per_s": clients / seconds, "peak_mib": clients / 4} | cpu_s
