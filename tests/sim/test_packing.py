@@ -105,3 +105,10 @@ def other(tree: str) -> bytes:
 def test_other_bytes_are_refused(content):
     with pytest.raises(ValueError, match=r"."):
         unpack(content)
+
+
+def test_words_that_repeat_are_told_once() -> None:
+    words = ["softmax", "l2h"] * 500
+    content = pack({"source": words, "few": ["a", "b"], "none": [], "mixed": ["a", 1, None]})
+    assert content.count(b"softmax") == 1
+    assert unpack(content) == {"source": words, "few": ["a", "b"], "none": [], "mixed": ["a", 1, None]}
