@@ -21,7 +21,7 @@ Found = TypeVar("Found")
 def side_by_side(rows: int) -> Iterator[Executor]:
     """Does what is submitted to it: over more rows than are summed up at once two pieces of work at a time,
     over fewer each as it is submitted. What has not begun when one fails is not done."""
-    is_worth_it = rows > AT_ONCE and len(os.sched_getaffinity(0)) >= THREADS
+    is_worth_it = rows > AT_ONCE and _cores() >= THREADS
     work: Executor = ThreadPoolExecutor(THREADS) if is_worth_it else _InTurn()
     try:
         yield work
@@ -29,6 +29,11 @@ def side_by_side(rows: int) -> Iterator[Executor]:
         work.shutdown(cancel_futures=True)
         raise
     work.shutdown()
+
+
+def _cores() -> int:
+    """How many this process may use; all there are where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

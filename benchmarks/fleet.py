@@ -158,6 +158,7 @@ def _run(
             seen = until_over(child)
         finally:
             child.kill()  # if it took too long
+            child.wait()
         said.seek(0)
         text = said.read()
     lines = [line for line in text.splitlines() if line.startswith("{")]

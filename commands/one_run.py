@@ -162,8 +162,8 @@ def learn(
         return kept.learned
     with stage("build", spent, folder):
         fleet.build()
-    known = checkpoints.learned()
     with stage("learn", spent, folder):
+        known = checkpoints.learned()
         if known:
             progress.report("learn", 1, 1, KEPT)
             fleet.restore(known["learners"])

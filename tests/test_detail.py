@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -113,6 +114,16 @@ def test_a_query_finds_the_same_in_a_lean_run_and_names_the_key_for_what_is_gone
         load_run(runs["lean"]).sql("SELECT propensity FROM requests")
     with pytest.raises(BadInput, match="detail: none"):
         load_run(runs["none"]).sql("SELECT count(*) FROM requests")
+
+
+@pytest.mark.slow
+def test_what_is_left_of_a_lean_run_without_its_samples_is_shown(runs, tmp_path):
+    """Which have labels and halves of its requests."""
+    folder = shutil.copytree(runs["lean"], tmp_path / "run")
+    (folder / "samples.parquet").unlink()
+    with pytest.raises(BadInput, match=r"samples\.parquet"):
+        write_report(folder)
+    assert (folder / "report_partial.html").exists()
 
 
 def test_a_column_that_a_lean_run_gave_up_is_named(runs):

@@ -47,7 +47,10 @@ def _looked_up(run: Run, table: pa.Table, name: str, field: pa.Field) -> pa.Arra
         sizes = [int(group["clients"]) for group in run.groups.values()]
         of_client = np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
         return pa.DictionaryArray.from_arrays(pa.array(of_client[client]), pa.array(list(run.groups)))
-    values = run.columns_of("samples")[name][run.places_of_samples(table["sample_id"].to_numpy())]
+    samples = run.columns_of("samples")
+    if name not in samples:  # only who they are could be salvaged
+        raise BadInput(f"{run.path / 'samples.parquet'}: cannot be read, and has {name} of these requests")
+    values = samples[name][run.places_of_samples(table["sample_id"].to_numpy())]
     return pa.array(values.astype(field.type.to_pandas_dtype()), type=field.type)
 
 

@@ -163,10 +163,11 @@ def _refuse_twice(path: Path, sample_id: NDArray[Any]) -> None:
 
 
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
-    """A column as an array, (rows,); of names each text once."""
+    """A column as an array, (rows,); of names each text once, None where there is none."""
     if not pa.types.is_dictionary(column.type):
         return np.asarray(column.to_numpy())
     column = column.unify_dictionaries() if column.num_chunks > 1 else column
-    names = np.array(column.chunk(0).dictionary.to_pylist() if column.num_chunks else [], dtype=object)
-    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return np.concatenate([names[of] for of in codes]) if codes else names
+    known = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+    names = np.array([*known, None], dtype=object)
+    codes = [chunk.indices.fill_null(len(known)).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return np.concatenate([names[of] for of in codes]) if codes else names[:0]

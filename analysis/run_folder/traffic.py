@@ -59,11 +59,6 @@ class Traffic(Arrivals):
     seconds: Mapping[str, NDArray[Any]]
     clusters: Clusters | Scattered
 
-    @cached_property
-    def timeline(self) -> pd.DataFrame:
-        """The seconds after the warm-up as a frame."""
-        return pd.DataFrame(dict(self.seconds), copy=False)
-
     @property
     def cells(self) -> Clusters:
         """The requests cell by cell, however many: what two runs are compared by."""

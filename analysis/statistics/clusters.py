@@ -126,8 +126,8 @@ class Clusters(Cells, Estimates):
             held = Held(by_client, by_base, self._group_of_client, self._one_stratum)
             known = (one if one.rows.size <= AT_ONCE else None), held
         self._last[key] = known
-        while len(self._last) > MOST_KEPT:
-            del self._last[next(iter(self._last))]
+        for oldest in list(self._last)[:-MOST_KEPT]:  # at once: two threads may ask
+            self._last.pop(oldest, None)
         return known[0] or self.picked(among), known[1]
 
     def _held_of(self, sizes: Floats) -> Held:

@@ -230,8 +230,8 @@ class Scattered(Estimates):
             held = Held(numbers.by_client, by_sample, self.group, self._one_stratum)
             known = Met(held, numbers.by_base, numbers.squares)
         self._last[key] = known
-        while len(self._last) > MOST_KEPT:
-            self._last.pop(next(iter(self._last)), None)
+        for oldest in list(self._last)[:-MOST_KEPT]:  # at once: two threads may ask
+            self._last.pop(oldest, None)
         return known
 
     @cached_property

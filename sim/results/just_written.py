@@ -15,9 +15,11 @@ def keep(checksum: str, table: pa.Table) -> None:
     """Keeps a table at hand whose file has this SHA-256; the oldest goes.
 
     None that is large, and none without rows: its file would not tell which names a column of names knows.
+    Nobody may change the arrays that it was made of, whose memory it may share.
     """
     if table.nbytes > MOST_BYTES or not table.num_rows:
         return
+    _tables.pop(checksum, None)
     _tables[checksum] = table
     for oldest in list(_tables)[:-MOST_TABLES]:
         _tables.pop(oldest, None)

@@ -47,33 +47,34 @@ class WindowsByWork:
 
     def __init__(self, world: World) -> None:
         scenario, changes = world.scenario, [known.at_s for known in world.capacities]
-        self._parts = [_requests(scenario, place) for place in range(len(scenario.fleet))]
-        self._parts += [_stays(scenario, place) for place in range(len(scenario.fleet))]
+        self._requests = [_requests(scenario, place) for place in range(len(scenario.fleet))]
+        self._others = [_stays(scenario, place) for place in range(len(scenario.fleet))]
         online = scenario.training.online
         if scenario.federation is not None:
-            self._parts.append(
+            self._others.append(
                 _regular(scenario.federation.every_s / (2 * MOST_REQUESTS))
             )  # it trains, and merges
         if online is not None:
-            self._parts.append(
+            self._others.append(
                 _regular(online.shortest_s / MOST_REQUESTS)
             )  # a round takes the learners a while
         for server in scenario.stations:
             if server.autoscaling is not None:
-                self._parts.append(_regular(server.autoscaling.interval_s))
-        self._parts.append(lambda at_s: float(sum(one.searchsorted(at_s) for one in changes)))
+                self._others.append(_regular(server.autoscaling.interval_s))
+        self._others.append(lambda at_s: float(sum(one.searchsorted(at_s) for one in changes)))
 
     def end(self, start_s: float, open_requests: int = 0, /) -> float:
         first = round(start_s / CHUNK_S)
-        most = self._work(start_s) + max(MOST_REQUESTS, open_requests)
+        weight = MOST_REQUESTS / max(MOST_REQUESTS, open_requests)  # of a request
+        most = self._work(start_s, weight) + MOST_REQUESTS
         low, high = first + 1, first + int(MOST_S / CHUNK_S)
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._work(middle * CHUNK_S) <= most else (low, middle - 1)
+            low, high = (middle, high) if self._work(middle * CHUNK_S, weight) <= most else (low, middle - 1)
         return low * CHUNK_S
 
-    def _work(self, at_s: float) -> float:
-        return sum(part(at_s) for part in self._parts)
+    def _work(self, at_s: float, weight: float) -> float:
+        return sum([weight * part(at_s) for part in self._requests] + [part(at_s) for part in self._others])
 
 
 def _requests(scenario: Scenario, place: int) -> Work:

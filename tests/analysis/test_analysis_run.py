@@ -198,6 +198,19 @@ def test_what_is_nested_a_thousand_deep_is_refused_in_one_line(
         analysis.finish(folder)
 
 
+def test_a_name_that_is_absent_is_none(finished: Finished, tmp_path: Path) -> None:
+    """No run leaves one; a folder that others made may."""
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    events = pq.read_table(folder / "events.parquet")
+    targets = [None, *events["target"].cast(pa.string()).to_pylist()[1:]]
+    column = pa.array(targets).dictionary_encode().cast(events.schema.field("target").type)
+    place = events.column_names.index("target")
+    pq.write_table(events.set_column(place, "target", column), folder / "events.parquet")
+    assert analysis.load_run(folder).columns_of("events")["target"].tolist() == targets
+    analysis.finish(folder, pictures=False)
+
+
 @pytest.mark.parametrize("escape", [r"\ud800", r"\uDFFF"])
 def test_half_a_character_in_a_name_is_named_and_a_whole_one_is_text(tmp_path: Path, escape: str) -> None:
     """Else a page breaks as it is written."""

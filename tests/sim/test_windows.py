@@ -126,6 +126,8 @@ def test_what_takes_long_besides_requests_shortens_them():
     assert ends(quiet) == [week_s, 2 * week_s]
     online = {"every_s": 7_000.0, "steps": 1, "step_s": 1.0, "rejector_steps": 1, "rejector_step_s": 0.1}
     assert ends(asking(1, 1e-6, 3 * 7_000.0, training={"online": online}))[0] == 6_960.0
+    made = WindowsByWork(World(asking(1, 1e-6, 3 * 7_000.0, training={"online": online})))
+    assert made.end(0.0, 10**8) == made.end(0.0)  # rounds do not come faster where many requests are open
     scaling = {"target_utilisation": 0.5, "interval_s": 1.0, "min": 1, "max": 2, "provisioning_s": 1.0}
     server = {"service": {"kind": "affine", "base_s": 1.0}}
     scaled = ends(asking(1, 1e-6, week_s, server=server | {"autoscaling": scaling}))
