@@ -16,6 +16,10 @@ from sim.errors import BadInput
 # ones. With Python's 700, to go through all that libraries hold takes a tenth of a short run.
 COLLECTIONS = 50_000, 10, 5
 
+# Read as NumPy is loaded. Threads of its linear algebra spin as they wait, which takes as much CPU time again
+# as a short run's summary, and its sums would depend on how many there are.
+ONE_THREAD = "OPENBLAS_NUM_THREADS", "1"
+
 _REMEDY = (
     "the packages that this needs are in .venv after `make demo` (then: .venv/bin/python run_sim.py ...), "
     "or wherever `pip install .` put them"
@@ -25,6 +29,7 @@ _REMEDY = (
 def enter() -> None:
     """Runs the command line and ends the process with its exit code."""
     guard()
+    os.environ.setdefault(*ONE_THREAD)
     gc.set_threshold(*COLLECTIONS)
     with ending_at_once():
         try:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import one_thread  # noqa: F401  (before all others)
 import pytest
 from hypothesis import settings
 from plain import draw_plainly

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,32 @@ def loaded(*words: str) -> set[str]:
     return loaded_by(
         f"import sys; sys.argv = ['run_sim.py', *{words}]; from commands.main import main; assert main() == 0"
     )
+
+
+def test_linear_algebra_has_one_thread_before_it_is_loaded():
+    """Else the last bits of calibration follow from the number of cores."""
+    code = """
+import os, sys
+import commands.entry
+class Main:
+    @staticmethod
+    def main():
+        print("numpy" in sys.modules, os.environ["OPENBLAS_NUM_THREADS"])
+        return 0
+sys.modules["commands.main"] = Main
+commands.entry.enter()
+"""
+    known = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    for told in ({}, {"OPENBLAS_NUM_THREADS": "3"}):
+        reported = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=known | told,
+        )
+        assert reported.stdout.split() == ["False", told.get("OPENBLAS_NUM_THREADS", "1")]
 
 
 COMMANDS = ["", "run", "check", "report", "figure", "table", "compare", "sweep", "study", "capacity"]
