@@ -4,6 +4,7 @@ Between the commands of `many_runs` and `one_run`; what is in the store is not r
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commands import one_run
+from commands.entry import COLLECTIONS
 from commands.job_progress import JobProgress
 from commands.plugins.loading import preparation
 from commands.progress import Quiet, Reporter
@@ -158,6 +160,7 @@ def compute_elsewhere(
     plan: as JSON, since the kinds that it names may be known only once the process is prepared.
     """
     os.environ.update(environment)
+    gc.set_threshold(*COLLECTIONS)  # Ray's process holds more that is gone through in vain
     if prepare is not None:
         prepare()
     cell = Cell(Scenario.model_validate_json(plan), question, folder, own)
