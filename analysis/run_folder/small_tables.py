@@ -87,14 +87,17 @@ class SmallTables:
         order = np.argsort(known)
         return known[order], order
 
+    def _frame_of(self, name: str) -> pd.DataFrame:
+        frame: pd.DataFrame = self.rows_of(name).to_pandas()
+        return frame
+
     def _words_of(self, name: str) -> pd.DataFrame:
         frame: pd.DataFrame = as_text(self.rows_of(name)).to_pandas()
         return frame
 
     @cached_property
     def timeline(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self.rows_of("timeline").to_pandas()
-        return frame
+        return self._frame_of("timeline")
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -107,18 +110,15 @@ class SmallTables:
 
     @cached_property
     def clients(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self.rows_of("clients").to_pandas()
-        return frame
+        return self._frame_of("clients")
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self.rows_of("samples").to_pandas()
-        return frame
+        return self._frame_of("samples")
 
     @cached_property
     def learning(self) -> pd.DataFrame:
-        frame: pd.DataFrame = self.rows_of("learning").to_pandas()
-        return frame
+        return self._frame_of("learning")
 
     @cached_property
     def deferral(self) -> pd.DataFrame:
