@@ -3,7 +3,6 @@ Below the summary and the pages. A piece of work is done whole by one thread: no
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from analysis.statistics.pieces import AT_ONCE
+from sim.another_process import cores
 
 THREADS = 2  # each holds columns of its own while it counts
 Item = TypeVar("Item")
@@ -21,7 +21,7 @@ Found = TypeVar("Found")
 def side_by_side(rows: int) -> Iterator[Executor]:
     """Does what is submitted to it: over more rows than are summed up at once two pieces of work at a time,
     over fewer each as it is submitted. What has not begun when one fails is not done."""
-    is_worth_it = rows > AT_ONCE and _cores() >= THREADS
+    is_worth_it = rows > AT_ONCE and cores() >= THREADS
     work: Executor = ThreadPoolExecutor(THREADS) if is_worth_it else _InTurn()
     try:
         yield work
@@ -29,11 +29,6 @@ def side_by_side(rows: int) -> Iterator[Executor]:
         work.shutdown(cancel_futures=True)
         raise
     work.shutdown()
-
-
-def _cores() -> int:
-    """How many this process may use; all there are where the system does not say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

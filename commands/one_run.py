@@ -4,7 +4,7 @@ The only place that wires the simulation to learners and analysis; `main` and `r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from commands.learnings import Learning, Learnings, heard
 from commands.options import CHECKPOINT_EVERY_S
 from commands.plugins.loading import call_hooks, preparation
 from commands.progress import Reporter
+from commands.sources import sources, sources_now
 from commands.stages import Spent, beside, path_of, stage, timing_of, virtual_time
 from sim.errors import RunFailed
 from sim.messages import Learned
@@ -27,7 +28,9 @@ from sim.scenario import Scenario, write
 from sim.scenario.learning_part import learning_part
 from sim.scenario.text.writing import written
 from sim.simulation import Simulated, simulate
-from sim.world.windows import EvenWindows
+from sim.world.arrivals.beside import drawn_beside
+from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
+from sim.world.windows import EvenWindows, WindowsByWork
 from sim.world.world import World
 
 if TYPE_CHECKING:
@@ -178,6 +181,13 @@ def learn(
         return fleet.decide()
 
 
+def arrivals(world: World, live: LivePath | None) -> AbstractContextManager[ArrivalSource]:
+    """Those of the scenario; drawn in another process where that pays and would load the code of this one."""
+    if live is not None or sources() != sources_now():
+        return nullcontext(ScenarioArrivals(world))
+    return drawn_beside(world, WindowsByWork(world))
+
+
 def run(
     world: World,
     learned: Learned,
@@ -198,12 +208,13 @@ def run(
         assert fleet is not None
         progress.report("server", 0, 1, "replicas load the model")
         live.take_model(fleet.server_to_run())
-    with stage("run", spent, folder), ctrl_c.at_safe_points():
+    with stage("run", spent, folder), arrivals(world, live) as source, ctrl_c.at_safe_points():
         done = simulate(
             world,
             learned,
             folder,
             virtual_time(progress, plan.horizon_s),
+            source,
             learner=fleet,
             checkpoints=checkpoints,
             since=since,

@@ -14,7 +14,7 @@ from sim.engine.clock import Clock
 from sim.engine.simpy_clock import SimPyClock
 from sim.errors import RunFailed
 from sim.scenario import Scenario
-from sim.scenario.rules.rates import mean_rate_hz
+from sim.scenario.rules.rates import expected_requests
 from sim.world.parameters import Parameters
 
 WORTH_LOADING = 50_000  # requests: SimPy's loop plays fewer in the time that it takes to load compiled code
@@ -96,7 +96,7 @@ def chosen(scenario: Scenario) -> EnginePath:
         return EnginePath("simpy", "Numba is not installed")
     if _has_python_policies(scenario):
         return EnginePath("simpy", "a policy is plain Python")
-    requests = _requests(scenario)
+    requests = expected_requests(scenario)
     if requests < WORTH_LOADING:
         return EnginePath("simpy", FEW.format(requests, WORTH_LOADING))
     left_s, is_begun = _until_compiled_s()
@@ -111,7 +111,7 @@ def is_worth_compiling_beside(scenario: Scenario) -> bool:
         return False
     if _has_python_policies(scenario):
         return False
-    if scenario.engine.path == "auto" and _requests(scenario) < WORTH_LOADING:
+    if scenario.engine.path == "auto" and expected_requests(scenario) < WORTH_LOADING:
         return False
     left_s, is_begun = _until_compiled_s()
     return left_s > 0 and not is_begun
@@ -130,13 +130,6 @@ def is_compiled() -> bool:
 
 def _has_python_policies(scenario: Scenario) -> bool:
     return any(group.policy.price.is_python for group in scenario.fleet)
-
-
-def _requests(scenario: Scenario) -> float:
-    """How many there will be, about."""
-    return scenario.horizon_s * sum(
-        group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
-    )
 
 
 def _until_compiled_s() -> tuple[float, bool]:

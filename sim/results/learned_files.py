@@ -4,11 +4,12 @@ Written once per run, beside the tables of `sim.simulation`."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from sim.messages import Learned
 from sim.results.columns import (
@@ -96,25 +97,39 @@ def write_learned(
 def _clients(world: World, learned: Learned, hashes_after: Hashes) -> dict[str, Any]:
     clients, fleet = world.population, world.scenario.fleet
     block = np.concatenate([np.full(b.size, b.index) for b in clients.blocks()])
-    pairs = list(zip(clients.group.tolist(), clients.variant.tolist(), strict=True))
-    members = (client - clients.first[g] for client, (g, _) in enumerate(pairs))
-    shared = cache(partial(_accuracies, learned))
-    alike = [len(phases[0].upto) == 1 for phases in learned.traffic]
-    first = [options[0].model for options in world.options]
-    accuracies = [
-        shared(first[g], g, v, 0 if alike[g] else m) for (g, v), m in zip(pairs, members, strict=True)
-    ]
+    most = int(clients.variant.max()) + 1
+    _, first, kind = np.unique(
+        clients.group.astype(np.int64) * most + clients.variant, return_index=True, return_inverse=True
+    )
+    kinds = list(zip(clients.group[first].tolist(), clients.variant[first].tolist(), strict=True))
+    accuracy = _held_out_accuracies(world, learned, kinds, kind)
     return {
         "client_id": np.arange(clients.size),
-        "group": [fleet[g].group for g, _ in pairs],
+        "group": pa.array([group.group for group in fleet]).take(pa.array(clients.group)),
         "variant": clients.variant,
         "block": block,
-        "hash_before": [learned.client_hashes[g][v] for g, v in pairs],
-        "hash_after": [hashes_after[g][v] for g, v in pairs],
-        "held_out_accuracy": [accuracy for accuracy, _ in accuracies],
-        "server_held_out_accuracy": [accuracy for _, accuracy in accuracies],
+        "hash_before": pa.array([learned.client_hashes[g][v] for g, v in kinds]).take(pa.array(kind)),
+        "hash_after": pa.array([hashes_after[g][v] for g, v in kinds]).take(pa.array(kind)),
+        "held_out_accuracy": accuracy[:, 0],
+        "server_held_out_accuracy": accuracy[:, 1],
         "outages": _hit_by(world),
     }
+
+
+def _held_out_accuracies(
+    world: World, learned: Learned, kinds: list[tuple[int, int]], kind: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """`_accuracies` of each client, (clients, 2). kinds: group and variant of each kind of clients; kind: of
+    each client, (clients,). Those of one kind share them where its group's clients are sent the same."""
+    model = [options[0].model for options in world.options]
+    found = np.array([_accuracies(learned, model[g], g, v, 0) for g, v in kinds])[kind]
+    clients = world.population
+    for g, phases in enumerate(learned.traffic):
+        if len(phases[0].upto) > 1:
+            for client in np.flatnonzero(clients.group == g).tolist():
+                variant, member = int(clients.variant[client]), client - clients.first[g]
+                found[client] = _accuracies(learned, model[g], g, variant, member)
+    return found
 
 
 def _work(world: World, learned: Learned) -> dict[str, Any]:

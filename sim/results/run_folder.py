@@ -279,11 +279,13 @@ def part(table: Path, index: int) -> Path:
 
 
 def table_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
-    """A table from columns of values, strings in place of dictionary codes."""
+    """A table from columns of values, or of Arrow's, strings in place of dictionary codes."""
     return pa.Table.from_arrays([_array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     if pa.types.is_dictionary(kind):
         return pa.array(values, type=kind.value_type).cast(kind)
     return pa.array(values, type=kind)

@@ -12,15 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sim.another_process import begun
 from sim.engine.compiling import turns
 
-ROOT = Path(__file__).resolve().parents[3]
-COMMAND = (
-    sys.executable,
-    "-P",
-    "-m",
-    "sim.engine.compiling.beside",
-)  # -P: not what lies in the working folder
 POLITELY = 10  # nicer than who waits for nothing
 GO_ON = b"go on"
 AT_MOST_S = 240
@@ -41,16 +35,9 @@ def compiled_beside(is_to_finish: Callable[[], bool] = lambda: False) -> Iterato
     if folder is None:  # what it compiles could not be found
         yield
         return
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    try:
-        process = subprocess.Popen(
-            (*COMMAND, folder),
-            env=os.environ | {"PYTHONPATH": path},
-            stdin=subprocess.PIPE,  # its end tells the other process that this one has gone
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    except OSError:  # no room for another process: the run does without
+    stdin = subprocess.PIPE  # its end tells the other process that this one has gone
+    process = begun("sim.engine.compiling.beside", str(folder), stdin=stdin)
+    if process is None:  # the run does without
         yield
         return
     goes_on = False

@@ -25,3 +25,10 @@ def requests_before(scenario: Scenario, place: int, at_s: float) -> float:
     in it, to the minute; of a closed loop at most these. Raises BadFile if a trace cannot be read.
     """
     return scenario.fleet[place].arrivals.process.requests_before(scenario, place, at_s)
+
+
+def expected_requests(scenario: Scenario) -> float:
+    """How many requests there will be in all, about, float. Raises BadFile if a trace cannot be read."""
+    return scenario.horizon_s * sum(
+        group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
+    )

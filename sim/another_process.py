@@ -1,0 +1,31 @@
+"""Another process of this project's code, which ends with this one; and how many there is room for.
+For work that goes on beside what this process does: `sim.engine.compiling.beside`, `sim.world.arrivals.beside`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = sys.executable, "-P", "-m"  # -P: not what lies in the working folder
+
+
+def cores() -> int:
+    """How many this process may use; all there are where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def begun(module: str, *words: str, **how: Any) -> subprocess.Popen[bytes] | None:
+    """A process that runs a module of this project and says nothing; None where there is no room for one.
+
+    how: as for `Popen`.
+    """
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | how
+    try:
+        return subprocess.Popen((*COMMAND, module, *words), env=os.environ | {"PYTHONPATH": path}, **how)
+    except OSError:
+        return None
