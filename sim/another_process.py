@@ -1,5 +1,5 @@
-"""Another process of this project's code, which ends with this one; and how many there is room for.
-For work that goes on beside what this process does: `sim.engine.compiling.beside`, `sim.world.arrivals.beside`."""
+"""Another process of this project's code, for work that goes on beside what this one does; and how many cores
+there are for that. Used by `sim.engine.compiling.beside` and `sim.world.arrivals.beside`."""
 
 from __future__ import annotations
 

@@ -32,6 +32,8 @@ MAY_IMPORT = {
         "sim.results.whole_files",
     },
     "analysis": {
+        "sim.another_process",
+        "sim.sorting",
         "sim.results.columns",
         "sim.results.columns_by_run",
         "sim.results.columns_learned",

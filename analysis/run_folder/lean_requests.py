@@ -4,6 +4,7 @@ rows never pile up."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.several_attempts import SERVED, add_several, told_by_own_row
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from analysis.side_by_side import in_order, side_by_side
+from analysis.statistics.pieces import pieces
 from analysis.statistics.room import taken
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
+from sim.sorting import by_time
 
 Array = NDArray[Any]
 
@@ -109,7 +112,9 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
         found = filled.columns()
         del filled
         pa.default_memory_pool().release_unused()
-        order = work.submit(_in_order, found["arrived_at_s"], found["request_id"])
+        at_s = found["arrived_at_s"]
+        parts = [work.submit(_piece_in_order, at_s, piece) for piece in pieces(at_s.size)]
+        order = work.submit(_in_order, parts, at_s, found["request_id"])
         if skipped is None and run.keeps_rows:
             refuse_gaps(run.path / "requests", found["request_id"], arrivals)
             add_several(run, found, several)
@@ -127,10 +132,18 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
     return pd.DataFrame(sorted_columns, copy=False)
 
 
-def _in_order(arrived_at_s: Array, request_id: Array) -> NDArray[np.intp]:
+def _piece_in_order(arrived_at_s: Array, piece: slice) -> NDArray[np.intp]:
+    """The places of some requests by arrival."""
+    return by_time(arrived_at_s[piece]) + piece.start
+
+
+def _in_order(
+    pieces_in_order: list[Future[NDArray[np.intp]]], arrived_at_s: Array, request_id: Array
+) -> NDArray[np.intp]:
     """The places of the requests (n,) by arrival, then by id. Few arrive at one instant, so that one key does
-    nearly all of it."""
-    order = np.argsort(arrived_at_s, kind="stable")
+    nearly all of it; and what comes of pieces is nearly in order, as those come one after the other."""
+    order = np.concatenate([piece.result() for piece in pieces_in_order])
+    order = order[np.argsort(arrived_at_s[order], kind="stable")]
     kept = arrived_at_s[order]
     is_same = kept[1:] == kept[:-1]
     if is_same.any():

@@ -25,6 +25,7 @@ VERSIONS = "versions.json"  # written first: it tells whose folder this is
 FINISHED = "summary.json"  # written last
 CHECKPOINT = "checkpoint"
 TRIED = "failure.txt"  # empty: whether the folder can be written
+SKIPPED_BY = "request_id", "client_id", "arrived_at_s", "at_s"
 CACHE = ".cache"  # of client models: below the working directory, which may be the run folder
 
 ENTRIES = {
@@ -226,15 +227,18 @@ class Parts:
 
 def encoding(schema: pa.Schema) -> dict[str, Any]:
     """How columns are packed. Few instants occur twice, so a dictionary of them would only take time; byte by
-    byte across the rows they pack better, and so do the steps from one request to the next."""
+    byte across the rows they pack better, and so do the steps from one request or client to the next. The
+    least and the most of a part are kept of what readers skip parts by."""
     packed = {pa.float64(): "BYTE_STREAM_SPLIT", pa.int64(): "DELTA_BINARY_PACKED"}
     encodings = {field.name: packed[field.type] for field in schema if field.type in packed}
+    encodings |= {name: "DELTA_BINARY_PACKED" for name in schema.names if name == "client_id"}
     others = [name for name in schema.names if name not in encodings]
     return {
         "compression": "zstd",
         "compression_level": 1,
         "use_dictionary": others,
         "column_encoding": encodings,
+        "write_statistics": [name for name in schema.names if name in SKIPPED_BY],
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import exp
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from sim.world.arrivals.sparse import asked_of_blocks, is_sparse
 def test_each_block_has_what_its_own_generator_gives(mean, size):
     streams = Streams(7, "arrivals")
     keys, keys_of = [(block, minute) for minute in (0, 3) for block in range(400)], streams.keys(range(400))
-    found = asked_of_blocks(np.concatenate([keys_of(0), keys_of(3)]), mean, size)
+    found = asked_of_blocks(np.concatenate([keys_of(0), keys_of(3)]), np.full(len(keys), exp(-mean)), size)
     counts, shares, places = [], [], []
     for one in keys:
         draw = streams.of(*one)

@@ -54,7 +54,7 @@ def drawn_beside(world: World, windows: Windows) -> Iterator[ArrivalSource]:
 
 
 class _DrawnBeside:
-    """Asks the other process for each window, and draws it here until that one has come and once it has gone."""
+    """Asks the other process for each window, and draws it here until that has come and once it has gone."""
 
     def __init__(self, own: ScenarioArrivals, other: Connection, windows: Windows, horizon_s: float) -> None:
         self._own, self._other, self._windows, self._horizon_s = own, other, windows, horizon_s

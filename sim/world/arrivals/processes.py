@@ -4,7 +4,8 @@ asked before."""
 
 from __future__ import annotations
 
-from itertools import pairwise, takewhile
+from itertools import takewhile
+from math import exp
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -25,6 +26,19 @@ Instants = NDArray[np.float64]
 
 
 ENOUGH = 512  # blocks: fewer are drawn as fast one by one
+STREAMS = 2**15  # drawn at once: what they take stays in the processor's cache
+
+
+class InMinutes(NamedTuple):
+    """Requests by the places of the minutes in which they come, the share of it that is over, and the client;
+    (n,)."""
+
+    minute: NDArray[np.int64]
+    share: Instants
+    client: NDArray[np.int32]
+
+
+NOBODY = InMinutes(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0, dtype=np.int32))
 
 
 class Drawn(NamedTuple):
@@ -78,38 +92,41 @@ class PoissonGroup:
 
     def _whole(self, first: int, end: int) -> Drawn:
         """Those of whole minutes, in no order."""
-        edges = [self._shape.operational_s(minute * CHUNK_S) for minute in range(first, end + 1)]
-        counts, shares, client = self._minutes(first, edges)
-        minute = np.repeat(np.arange(len(counts)), counts)
-        at = self._inverse(np.array(edges)[minute] + shares * np.diff(edges)[minute])
+        edges = np.array([self._shape.operational_s(minute * CHUNK_S) for minute in range(first, end + 1)])
+        minute, share, client = self._minutes(first, np.diff(edges))
+        at = self._inverse(edges[minute] + share * np.diff(edges)[minute])
         at = np.clip(at, (first + minute) * CHUNK_S, np.nextafter((first + minute + 1) * CHUNK_S, 0.0))
         return Drawn(at, client)
 
-    def _minutes(self, first: int, edges: list[float]) -> tuple[list[int], Instants, NDArray[np.int32]]:
-        """How many come in each minute between the edges (operational time); of each of those, in no order
-        within its minute, the share of the minute that is over, and the client.
+    def _minutes(self, first: int, spans: Instants) -> InMinutes:
+        """Who comes in the minutes from the first on, in no order; spans: of these in operational time.
 
         Where few ask, most blocks have nobody in most minutes, and those of one size are drawn at once.
         """
-        counts, shares, clients = [], [np.empty(0)], [np.empty(0, dtype=np.int32)]
-        for minute, (begins, ends) in enumerate(pairwise(edges), start=first):
-            mean = self._alike * self._rate_hz * (ends - begins)
-            at_once = len(self._firsts) if is_sparse(mean, self._alike) else 0
-            counts.append(0)
-            if at_once:
-                asked = asked_of_blocks(self._keys(minute), mean, self._alike)
-                shares.append(asked.share)
-                clients.append((np.repeat(self._firsts, asked.counts) + asked.place).astype(np.int32))
-                counts[-1] += len(asked.share)
-            for block in self._blocks[at_once:]:
-                draw = self._streams.of(block.index, minute)
-                count = draw.poisson(block.size * self._rate_hz * (ends - begins))
+        found, means = [NOBODY], (self._alike * self._rate_hz * spans).tolist()
+        few = [place for place, mean in enumerate(means) if is_sparse(mean, self._alike)]
+        many = len(self._firsts)
+        at_once = max(1, STREAMS // max(1, many))
+        for begin in range(0, len(few) if many else 0, at_once):
+            found.append(self._of_many(first, few[begin : begin + at_once], means))
+        for place, span in enumerate(spans.tolist()):
+            for block in self._blocks[many if is_sparse(means[place], self._alike) else 0 :]:
+                draw = self._streams.of(block.index, first + place)
+                count = draw.poisson(block.size * self._rate_hz * span)
                 if count:
-                    upto = block.first + block.size
-                    shares.append(draw.random(count))
-                    clients.append(draw.integers(block.first, upto, count, dtype=np.int32))
-                    counts[-1] += count
-        return counts, np.concatenate(shares), np.concatenate(clients)
+                    share, upto = draw.random(count), block.first + block.size
+                    client = draw.integers(block.first, upto, count, dtype=np.int32)
+                    found.append(InMinutes(np.full(count, place), share, client))
+        return InMinutes(*(np.concatenate([one[column] for one in found]) for column in range(3)))
+
+    def _of_many(self, first: int, places: list[int], means: list[float]) -> InMinutes:
+        """Who of the blocks of one size comes in some of the minutes, told by their places."""
+        keys = np.concatenate([self._keys(first + place) for place in places])
+        nobody = np.repeat([exp(-means[place]) for place in places], len(self._firsts))
+        asked = asked_of_blocks(keys, nobody, self._alike)
+        minute = np.repeat(np.repeat(places, len(self._firsts)), asked.counts)
+        client = np.repeat(np.tile(self._firsts, len(places)), asked.counts) + asked.place
+        return InMinutes(minute, asked.share, client.astype(np.int32))
 
     def state(self) -> Columns:
         return {}

@@ -3,7 +3,6 @@ Used by `sim.world.arrivals.processes`; the same numbers as each block's own gen
 
 from __future__ import annotations
 
-from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -30,30 +29,50 @@ class Asked(NamedTuple):
     place: NDArray[np.int64]
 
 
-def asked_of_blocks(keys: Words, mean: float, size: int) -> Asked:
+def asked_of_blocks(keys: Words, nobody: NDArray[np.float64], size: int) -> Asked:
     """Of blocks of `size` clients, a power of two, who ask `mean` times a minute, 0 < mean < MOST_MEAN.
 
-    keys: of each block's stream, (blocks,). As `poisson(mean)`, `random(count)` and `integers(size,
-    count, int32)` of NumPy's generator over Philox: products of uniform numbers until they fall below
-    exp(-mean) (Knuth), 53 bits of a word a number, and the upper bits of each half of a word, lower first.
+    keys: of each block's stream, (blocks,); nobody: the chance that nobody asks, exp(-mean), (blocks,). As
+    `poisson(mean)`, `random(count)` and `integers(size, count, int32)` of NumPy's generator over Philox:
+    products of uniform numbers until they fall below exp(-mean) (Knuth), 53 bits of a word a number, and the
+    upper bits of each half of a word, lower first.
     """
-    words = _Words(keys)
-    count, going = np.full(keys.size, -1), np.ones(keys.size, dtype=bool)
-    product, limit, used = np.ones(keys.size), exp(-mean), 0
-    while going.any():
-        words.reach(np.where(going, used + 1, 0))
-        product[going] *= _uniform(words.known[going, used])
-        count[going] += 1
-        going &= product > limit
-        used += 1
-    words.reach(count + 1 + count + (count + 1) // 2)
+    first = _philox(keys, np.zeros(1, dtype=np.int64))
+    count = _poisson(keys, first, nobody)
+    steps = -(-(count + 1 + count + (count + 1) // 2) // _WORDS)
+    begins = np.cumsum(steps) - steps
+    stream = np.repeat(np.arange(keys.size), steps - 1)
+    step = 1 + np.arange(stream.size) - (begins - np.arange(keys.size))[stream]
+    words = np.empty((int(steps.sum()), _WORDS), dtype=np.uint64)
+    words[begins], words[begins[stream] + step] = first, _philox(keys[stream], step)
+    known, at = words.reshape(-1), _WORDS * begins  # the words of each stream, one after the other
     block = np.repeat(np.arange(keys.size), count)
-    number = np.arange(block.size) - np.repeat(np.cumsum(count) - count, count)
-    of_block = count[block]
-    share = _uniform(words.known[block, of_block + 1 + number])
-    halves = words.known[block, 2 * of_block + 1 + number // 2] >> (_HALF * (number % 2).astype(np.uint64))
+    number = np.arange(block.size) - (np.cumsum(count) - count)[block]
+    after = (at + count + 1)[block]
+    share = _uniform(known[after + number])
+    halves = known[after + count[block] + number // 2] >> (_HALF * (number % 2).astype(np.uint64))
     place = ((halves & _LOW) * np.uint64(size)) >> _HALF
     return Asked(count, share, place.astype(np.int64))
+
+
+def _poisson(keys: Words, first: Words, limit: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of each stream's numbers multiply to more than a limit, (streams,); first: the words of the
+    first step of each, which is enough for most."""
+    count, rows, product, step = (
+        np.zeros(keys.size, dtype=np.int64),
+        np.arange(keys.size),
+        np.ones(keys.size),
+        0,
+    )
+    words = first
+    while rows.size:
+        products = np.multiply.accumulate(np.column_stack([product, _uniform(words)]), axis=1)[:, 1:]
+        above = np.count_nonzero(products > limit[rows, None], axis=1)
+        count[rows] += above
+        goes_on = above == _WORDS
+        rows, product, step = rows[goes_on], products[goes_on, -1], step + 1
+        words = _philox(keys[rows], np.full(1, step))
+    return count
 
 
 def is_sparse(mean: float, size: int) -> bool:
@@ -63,29 +82,6 @@ def is_sparse(mean: float, size: int) -> bool:
 
 def _uniform(words: Words) -> NDArray[np.float64]:
     return np.asarray((words >> np.uint64(11)) * _TO_UNIT, dtype=np.float64)
-
-
-class _Words:
-    """The words of each stream, as far as somebody needs them: most blocks need few.
-
-    known: (streams, 4 · steps), 0 where nobody needed them.
-    """
-
-    def __init__(self, keys: Words) -> None:
-        self._keys, self.known = keys, _philox(keys, np.zeros(1, dtype=np.int64))
-        self._steps = np.ones(keys.size, dtype=np.int64)
-
-    def reach(self, needed: NDArray[np.int64]) -> None:
-        """Makes the first `needed` words of each stream known, (streams,)."""
-        missing = np.maximum(-(-needed // _WORDS) - self._steps, 0)
-        if not missing.any():
-            return
-        stream = np.repeat(np.arange(missing.size), missing)
-        step = self._steps[stream] + np.arange(stream.size) - np.repeat(np.cumsum(missing) - missing, missing)
-        self._steps += missing
-        room = _WORDS * int(self._steps.max(initial=1)) - self.known.shape[1]
-        self.known = np.concatenate([self.known, np.zeros((missing.size, room), dtype=np.uint64)], axis=1)
-        self.known.reshape(missing.size, -1, _WORDS)[stream, step] = _philox(self._keys[stream], step)
 
 
 def _philox(keys: Words, step: NDArray[np.int64]) -> Words:
