@@ -25,7 +25,9 @@ def begun(module: str, *words: str, **how: Any) -> subprocess.Popen[bytes] | Non
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | how
+    command, environment = (*COMMAND, module, *words), os.environ | {"PYTHONPATH": path}
     try:
-        return subprocess.Popen((*COMMAND, module, *words), env=os.environ | {"PYTHONPATH": path}, **how)
+        process: subprocess.Popen[bytes] = subprocess.Popen(command, env=environment, **how)
     except OSError:
         return None
+    return process

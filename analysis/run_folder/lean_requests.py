@@ -134,7 +134,7 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
 def _piece_in_order(arrived_at_s: Array, piece: slice) -> NDArray[np.intp]:
     """The places of some requests by arrival."""
-    return by_time(arrived_at_s[piece]) + piece.start
+    return np.asarray(by_time(arrived_at_s[piece]) + piece.start)
 
 
 def _in_order(

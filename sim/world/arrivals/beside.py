@@ -45,7 +45,7 @@ def drawn_beside(world: World, windows: Windows) -> Iterator[ArrivalSource]:
             yield own
             return
         try:
-            source = _DrawnBeside(own, here, windows, scenario.horizon_s)
+            source = DrawnBeside(own, here, windows, scenario.horizon_s)
             source.tell(scenario.model_dump_json())
             yield source
         finally:
@@ -53,7 +53,7 @@ def drawn_beside(world: World, windows: Windows) -> Iterator[ArrivalSource]:
             process.wait()
 
 
-class _DrawnBeside:
+class DrawnBeside:
     """Asks the other process for each window, and draws it here until that has come and once it has gone."""
 
     def __init__(self, own: ScenarioArrivals, other: Connection, windows: Windows, horizon_s: float) -> None:
@@ -61,7 +61,7 @@ class _DrawnBeside:
         self._has_come, self._has_gone = False, False
 
     def draw(self, index: int, start_s: float, end_s: float) -> Arrivals:
-        found: Arrivals | None = self._answer("draw", (start_s, end_s)) if self._is_there() else None
+        found: Arrivals | None = self._answer("draw", (start_s, end_s)) if self.is_there() else None
         if found is None:
             return self._own.draw(index, start_s, end_s)
         if end_s < self._horizon_s:
@@ -70,7 +70,7 @@ class _DrawnBeside:
 
     def state(self) -> Columns:
         """Of the last window that was asked for; where the other process has gone, of one before it."""
-        found: Columns | None = self._answer("state") if self._is_there() else None
+        found: Columns | None = self._answer("state") if self.is_there() else None
         return self._own.state() if found is None else found
 
     def restore(self, state: Columns) -> None:
@@ -94,7 +94,7 @@ class _DrawnBeside:
             self._has_gone = True
             return None
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
         """Whether the other process answers; as it comes it is told how far this one has drawn."""
         if not self._has_come and not self._has_gone:
             try:
