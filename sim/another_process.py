@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = sys.executable, "-P", "-m"  # -P: not what lies in the working folder
@@ -18,16 +18,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def begun(module: str, *words: str, **how: Any) -> subprocess.Popen[bytes] | None:
+def begun(
+    module: str, *words: str, stdin: int, ends: Sequence[int] = (), apart: bool = False
+) -> subprocess.Popen[bytes] | None:
     """A process that runs a module of this project and says nothing; None where there is no room for one.
 
-    how: as for `Popen`.
+    stdin: as for `Popen`; ends: open files that it has, too; apart: in a group of its own, so that Ctrl-C at
+    a terminal does not reach it.
     """
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | how
-    command, environment = (*COMMAND, module, *words), os.environ | {"PYTHONPATH": path}
     try:
-        process: subprocess.Popen[bytes] = subprocess.Popen(command, env=environment, **how)
+        return subprocess.Popen(
+            (*COMMAND, module, *words),
+            env=os.environ | {"PYTHONPATH": path},
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=ends,
+            process_group=0 if apart else None,
+        )
     except OSError:
         return None
-    return process

@@ -27,8 +27,11 @@ def requests_before(scenario: Scenario, place: int, at_s: float) -> float:
     return scenario.fleet[place].arrivals.process.requests_before(scenario, place, at_s)
 
 
-def expected_requests(scenario: Scenario) -> float:
-    """How many requests there will be in all, about, float. Raises BadFile if a trace cannot be read."""
+def expected_requests(scenario: Scenario, open_only: bool = False) -> float:
+    """How many requests there will be in all, about; open_only: without those of closed loops. Raises BadFile
+    if a trace cannot be read."""
     return scenario.horizon_s * sum(
-        group.clients * mean_rate_hz(scenario, place) for place, group in enumerate(scenario.fleet)
+        group.clients * mean_rate_hz(scenario, place)
+        for place, group in enumerate(scenario.fleet)
+        if group.arrivals.process.is_open or not open_only
     )

@@ -19,7 +19,7 @@ from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals
 from sim.world.windows import Windows
 from sim.world.world import World
 
-WORTH_IT = 1_000_000  # requests: fewer are drawn in the time that it takes to begin a process
+WORTH_IT = 3_000_000  # requests: much fewer are drawn in the time that it takes to begin a process
 PARTNERS = 2  # cores: on one they would only take turns
 Stretch = tuple[float, float]
 NO_LONGER_THERE = OSError, EOFError  # what a connection raises whose other end has gone
@@ -33,14 +33,14 @@ def drawn_beside(world: World, windows: Windows) -> Iterator[ArrivalSource]:
     windows: as the run has them. The other process loads the code anew: it must be as this one has loaded it.
     """
     own, scenario = ScenarioArrivals(world), world.scenario
-    if expected_requests(scenario) < WORTH_IT or cores() < PARTNERS:
+    if expected_requests(scenario, open_only=True) < WORTH_IT or cores() < PARTNERS:
         yield own
         return
     here, there = Pipe()
     with here:
-        with there:  # a process of its own group: Ctrl-C is for this one, which ends it
-            ends = there.fileno()
-            process = begun(__name__, str(ends), pass_fds=(ends,), stdin=subprocess.DEVNULL, process_group=0)
+        with there:  # Ctrl-C is for this process, which ends the other
+            end = there.fileno()
+            process = begun(__name__, str(end), stdin=subprocess.DEVNULL, ends=(end,), apart=True)
         if process is None:
             yield own
             return
