@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from analysis.heap import shared_by_threads
 from analysis.statistics.pieces import AT_ONCE
 from sim.another_process import cores
 
@@ -22,6 +23,8 @@ def side_by_side(rows: int) -> Iterator[Executor]:
     """Does what is submitted to it: over more rows than are summed up at once two pieces of work at a time,
     over fewer each as it is submitted. What has not begun when one fails is not done."""
     is_worth_it = rows > AT_ONCE and cores() >= THREADS
+    if is_worth_it:
+        shared_by_threads()
     work: Executor = ThreadPoolExecutor(THREADS) if is_worth_it else _InTurn()
     try:
         yield work

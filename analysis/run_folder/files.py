@@ -183,10 +183,21 @@ def refuse_change(path: Path) -> str | None:
         known = folder / SUMS
         if known.is_file():
             expected = _sums(known, known.stat().st_mtime_ns).get(path.relative_to(folder).as_posix())
-            if expected not in (None, digest(path)):
+            if expected not in (None, _digest(path)):
                 raise BadInput(f"{path}: damaged: its checksum is not the one in {SUMS}")
             return expected
     return None
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a file as it is now, found once as long as it stays so: a report reads parts twice."""
+    there = path.stat()
+    return _digest_of(path, (there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
+
+
+@lru_cache(maxsize=2**14)
+def _digest_of(path: Path, _as_it_is: tuple[int, ...]) -> str:
+    return digest(path)
 
 
 def promised(folder: Path) -> set[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.heap import give_back
 from analysis.run_folder.arrivals import Arrivals, arrays_of
 from analysis.run_folder.kept_rows import refuse_rowless
 from analysis.run_folder.lean_requests import read_lean
@@ -85,8 +86,11 @@ class Traffic(Arrivals):
         return part
 
     def let_go(self) -> None:
-        """What of a large run lies in files need not be in memory until somebody looks at it."""
+        """What of a large run lies in files need not be in memory until somebody looks at it, nor what was
+        made of it to count."""
         let_go(self._columns_in_files)
+        if self.count > AT_ONCE:
+            give_back()
 
     @cached_property
     def _columns_in_files(self) -> list[NDArray[Any]]:
