@@ -28,7 +28,7 @@ from sim.scenario import Scenario, write
 from sim.scenario.learning_part import learning_part
 from sim.scenario.text.writing import written
 from sim.simulation import Simulated, simulate
-from sim.world.arrivals.beside import drawn_beside
+from sim.world.arrivals.beside import drawn_beside, is_worth_drawing_beside
 from sim.world.arrivals.source import ArrivalSource, ScenarioArrivals
 from sim.world.windows import EvenWindows, WindowsByWork
 from sim.world.world import World
@@ -183,9 +183,10 @@ def learn(
 
 def arrivals(world: World, live: LivePath | None) -> AbstractContextManager[ArrivalSource]:
     """Those of the scenario; drawn in another process where that pays and would load the code of this one."""
-    if live is not None or sources() != sources_now():
-        return nullcontext(ScenarioArrivals(world))
-    return drawn_beside(world, WindowsByWork(world))
+    is_worth_it = live is None and is_worth_drawing_beside(world.scenario)
+    if is_worth_it and sources() == sources_now():
+        return drawn_beside(world, WindowsByWork(world))
+    return nullcontext(ScenarioArrivals(world))
 
 
 def run(

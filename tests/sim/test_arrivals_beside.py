@@ -24,7 +24,7 @@ from commands.progress import Quiet
 from sim.another_process import begun
 from sim.scenario import Scenario
 from sim.world.arrivals import beside
-from sim.world.arrivals.beside import DrawnBeside, drawn_beside, main
+from sim.world.arrivals.beside import DrawnBeside, drawn_beside, is_worth_drawing_beside, main
 from sim.world.arrivals.source import ScenarioArrivals
 from sim.world.windows import EvenWindows
 from sim.world.world import World
@@ -42,9 +42,8 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def begins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+def begins(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that were begun."""
-    request.getfixturevalue("always")
     found: list[subprocess.Popen[bytes]] = []
 
     def noted(*words: str, **how: Any) -> subprocess.Popen[bytes]:
@@ -58,9 +57,8 @@ def begins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> l
 
 
 @pytest.fixture
-def in_thread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def in_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What another process does, a thread does, which is begun faster; it ends with the connection."""
-    request.getfixturevalue("always")
     threads: list[Thread] = []
 
     def thread(_module: str, end: str, **_how: Any) -> Any:
@@ -163,7 +161,6 @@ def test_where_it_is_killed_this_one_goes_on(process, tmp_path, begins):
         assert told(resumed.draw(0, 540.0, 600.0)) == told(alone.draw(0, 540.0, 600.0))
 
 
-@pytest.mark.usefixtures("always")
 def test_where_it_cannot_begin_this_one_draws(tmp_path, monkeypatch):
     """It does not know the scenario's kinds, or there is no room for it."""
     world = World(planned("poisson", "constant", tmp_path))
@@ -185,13 +182,13 @@ def test_where_it_cannot_begin_this_one_draws(tmp_path, monkeypatch):
         assert not source.is_there()
 
 
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize(("requests", "cores"), [(0, 1), (10**9, 2)])
 def test_few_requests_and_one_core_are_left_to_this_one(requests, cores, tmp_path, monkeypatch):
+    assert is_worth_drawing_beside(planned("poisson", "constant", tmp_path))
     monkeypatch.setattr(beside, "WORTH_IT", requests)
     monkeypatch.setattr(beside, "cores", lambda: cores)
-    monkeypatch.setattr(beside, "begun", None)
-    with drawn_beside(World(planned("poisson", "constant", tmp_path)), EvenWindows(60.0)) as source:
-        assert isinstance(source, ScenarioArrivals)
+    assert not is_worth_drawing_beside(planned("poisson", "constant", tmp_path))
 
 
 def test_it_ends_with_its_parent_however_that_ends(tmp_path):
@@ -201,7 +198,7 @@ def test_it_ends_with_its_parent_however_that_ends(tmp_path):
         "from sim.world.arrivals import beside\n"
         "from sim.world.windows import EvenWindows\n"
         "from sim.world.world import World\n"
-        "beside.WORTH_IT, beside.cores, begun = 0, lambda: 2, beside.begun\n"
+        "begun = beside.begun\n"
         "def noted(*words, **how):\n"
         "    process = begun(*words, **how)\n"
         "    print(process.pid, flush=True)\n"
@@ -232,6 +229,7 @@ def played(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
+@pytest.mark.usefixtures("always")
 def test_a_whole_run_has_the_same_bytes(tmp_path, monkeypatch, begins):
     with_another = played(tmp_path / "beside")
     assert len(begins) == 1

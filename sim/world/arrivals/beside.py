@@ -25,17 +25,19 @@ Stretch = tuple[float, float]
 NO_LONGER_THERE = OSError, EOFError  # what a connection raises whose other end has gone
 
 
+def is_worth_drawing_beside(scenario: Scenario) -> bool:
+    """Whether arrivals are many, and there is a core for another process. Raises BadFile as the rates do."""
+    return cores() >= PARTNERS and expected_requests(scenario, open_only=True) >= WORTH_IT
+
+
 @contextmanager
 def drawn_beside(world: World, windows: Windows) -> Iterator[ArrivalSource]:
     """The arrivals of a scenario, of which another process draws those of each window while the one before is
-    played, where they are many and there is a core for it. It ends with the block, or with this process.
+    played. It ends with the block, or with this process; without room for it this one draws them.
 
     windows: as the run has them. The other process loads the code anew: it must be as this one has loaded it.
     """
     own, scenario = ScenarioArrivals(world), world.scenario
-    if expected_requests(scenario, open_only=True) < WORTH_IT or cores() < PARTNERS:
-        yield own
-        return
     here, there = Pipe()
     with here:
         with there:  # Ctrl-C is for this process, which ends the other
