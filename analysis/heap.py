@@ -11,8 +11,8 @@ ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
 
 
 def shared_by_threads() -> None:
-    """From now on new threads of this process take memory from one heap: what one lets go of serves another,
-    where each would keep its own."""
+    """From now on, to its end, new threads of this process are given no heap of their own, but one that there
+    is: what one lets go of serves another."""
     if (library := _glibc()) is not None:
         library.mallopt(ARENA_MAX, 1)
 

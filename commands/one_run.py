@@ -4,7 +4,7 @@ The only place that wires the simulation to learners and analysis; `main` and `r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +55,13 @@ def execute(
     pictures: bool = True,
     models: Mapping[str, Any] | None = None,
     live: LivePath | None = None,
+    is_one_of_many: bool = False,
 ) -> None:
     """One whole run: build, learn, decide, run, report; with `resume`, what of it is missing.
 
     models: objects of a caller in Python in place of models that would be trained, by name, `server` or
     `fleet.GROUP`; what they say decides the run, so it is a part of what is kept and resumed. live: plays it
-    on the wall's clock, before a server that is there.
+    on the wall's clock, before a server that is there. is_one_of_many: whether others use the other cores.
 
     The folder is claimed once everything else that the user gave has been found good. From then on the
     scenario's own file may be gone, since it may lie in that folder, and nothing is bad input any more.
@@ -99,7 +100,10 @@ def execute(
         if fleet is not None and kept is None:
             learnings.keep(Learning(learned, fleet.state(), told))
         until_learned.close()
-        done = run(world, learned, fleet, folder, checkpoints, spent, progress, ctrl_c, is_beside, live)
+        arriving = arrivals(world, live is not None or is_one_of_many)
+        done = run(
+            world, learned, fleet, folder, checkpoints, spent, progress, ctrl_c, is_beside, arriving, live
+        )
         while_needed.close()
         timing = timing_of(done, spent, checkpoints.cost) | {"workers": workers}
         write_json(folder / "timing.json", timing)
@@ -181,12 +185,14 @@ def learn(
         return fleet.decide()
 
 
-def arrivals(world: World, live: LivePath | None) -> AbstractContextManager[ArrivalSource]:
+@contextmanager
+def arrivals(world: World, is_drawn_here: bool) -> Iterator[ArrivalSource]:
     """Those of the scenario; drawn in another process where that pays and would load the code of this one."""
-    is_worth_it = live is None and is_worth_drawing_beside(world.scenario)
-    if is_worth_it and sources() == sources_now():
-        return drawn_beside(world, WindowsByWork(world))
-    return nullcontext(ScenarioArrivals(world))
+    if not is_drawn_here and is_worth_drawing_beside(world.scenario) and sources() == sources_now():
+        with drawn_beside(world, WindowsByWork(world)) as source:
+            yield source
+    else:
+        yield ScenarioArrivals(world)
 
 
 def run(
@@ -199,6 +205,7 @@ def run(
     progress: Reporter,
     ctrl_c: CtrlC,
     is_beside: bool,
+    arriving: AbstractContextManager[ArrivalSource],
     live: LivePath | None = None,
 ) -> Simulated:
     """The run from where the checkpoints say; the tables of the folder are then there."""
@@ -209,7 +216,7 @@ def run(
         assert fleet is not None
         progress.report("server", 0, 1, "replicas load the model")
         live.take_model(fleet.server_to_run())
-    with stage("run", spent, folder), arrivals(world, live) as source, ctrl_c.at_safe_points():
+    with stage("run", spent, folder), arriving as source, ctrl_c.at_safe_points():
         done = simulate(
             world,
             learned,

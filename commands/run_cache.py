@@ -118,7 +118,11 @@ def _computed(
 
 
 def compute(
-    cell: Cell, workers: int = 0, ray_address: str | None = None, progress: Reporter | None = None
+    cell: Cell,
+    workers: int = 0,
+    ray_address: str | None = None,
+    progress: Reporter | None = None,
+    is_one_of_many: bool = False,
 ) -> str | None:
     """Runs a cell as the command `run` would, but draws no figures; gives why if that fails."""
     if (
@@ -139,6 +143,7 @@ def compute(
                     ray_address=ray_address,
                     progress=progress or Quiet(),
                     pictures=False,
+                    is_one_of_many=is_one_of_many,
                 )
     except (BadInput, RunFailed) as error:
         return str(error)
@@ -164,7 +169,7 @@ def compute_elsewhere(
     if prepare is not None:
         prepare()
     cell = Cell(Scenario.model_validate_json(plan), question, folder, own)
-    return compute(cell) if sources() == own else CHANGED
+    return compute(cell, is_one_of_many=True) if sources() == own else CHANGED
 
 
 @contextmanager

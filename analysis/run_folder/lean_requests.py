@@ -143,6 +143,7 @@ def _in_order(
     """The places of the requests (n,) by arrival, then by id. Few arrive at one instant, so that one key does
     nearly all of it; and what comes of pieces is nearly in order, as those come one after the other."""
     order = np.concatenate([piece.result() for piece in pieces_in_order])
+    pieces_in_order.clear()  # a whole column of places
     order = order[np.argsort(arrived_at_s[order], kind="stable")]
     kept = arrived_at_s[order]
     is_same = kept[1:] == kept[:-1]

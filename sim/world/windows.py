@@ -12,7 +12,7 @@ from sim.scenario.rules.rates import requests_before
 from sim.scenario.schema.values import CHUNK_S
 from sim.world.world import World
 
-MOST_REQUESTS = 150_000  # in a window: a second of SimPy's clock, some 100 MB
+MOST_REQUESTS = 120_000  # in a window: less than a second of SimPy's clock, some 100 MB
 MOST_S = 7 * 86_400.0  # as a window has a row of the time line for each second
 
 Work = Callable[[float], float]  # what there is to do before an instant, in requests

@@ -38,6 +38,14 @@ def by_content(value: Any) -> Any:
     return [by_content(part) for part in value] if isinstance(value, tuple | list) else value
 
 
+def names_files(value: Any) -> bool:
+    """Whether a part of a dumped scenario names a file, whose content counts."""
+    if isinstance(value, dict):
+        names = any(key == "file" and isinstance(part, str) for key, part in value.items())
+        return names or any(map(names_files, value.values()))
+    return isinstance(value, tuple | list) and any(map(names_files, value))
+
+
 def _digest_of(path: str) -> str:
     """Of a file's content; of a folder's files and their names below it."""
     if os.path.isdir(path):

@@ -12,8 +12,10 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from sim.another_process import begun, cores
+from sim.registry.brought import BROUGHT
 from sim.scenario import Scenario
 from sim.scenario.rules.rates import expected_requests
+from sim.scenario.text.content import names_files
 from sim.world.arrivals.processes import Columns
 from sim.world.arrivals.source import Arrivals, ArrivalSource, ScenarioArrivals
 from sim.world.windows import Windows
@@ -26,8 +28,11 @@ NO_LONGER_THERE = OSError, EOFError  # what a connection raises whose other end 
 
 
 def is_worth_drawing_beside(scenario: Scenario) -> bool:
-    """Whether arrivals are many, and there is a core for another process. Raises BadFile as the rates do."""
-    return cores() >= PARTNERS and expected_requests(scenario, open_only=True) >= WORTH_IT
+    """Whether arrivals are many, there is a core for another process, and it would know all that they follow
+    from: no kind that somebody brought, and no file, which may change until it comes."""
+    if cores() < PARTNERS or expected_requests(scenario, open_only=True) < WORTH_IT:
+        return False
+    return not BROUGHT and not names_files(scenario.model_dump())
 
 
 @contextmanager
@@ -66,14 +71,21 @@ class DrawnBeside:
         found: Arrivals | None = self._answer("draw", (start_s, end_s)) if self.is_there() else None
         if found is None:
             return self._own.draw(index, start_s, end_s)
-        if end_s < self._horizon_s:
-            self.tell("expect", (end_s, min(self._windows.end(end_s, 0), self._horizon_s)))
+        if end_s < self._horizon_s and self._expected(start_s) == end_s:  # else the next is another one, too
+            self.tell("expect", (end_s, self._expected(end_s)))
         return found
 
+    def _expected(self, start_s: float) -> float:
+        """Where the window ends that begins there, if few requests are open."""
+        return min(self._windows.end(start_s, 0), self._horizon_s)
+
     def state(self) -> Columns:
-        """Of the last window that was asked for; where the other process has gone, of one before it."""
+        """Of the last window that was asked for; where the other process has gone since, of the last time
+        that this was asked for, from which on this one would draw."""
         found: Columns | None = self._answer("state") if self.is_there() else None
-        return self._own.state() if found is None else found
+        if found is not None:
+            self._own.restore(found)
+        return self._own.state()
 
     def restore(self, state: Columns) -> None:
         self._own.restore(state)
