@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.style import BLUE, INK, ORANGE, WIDTH_IN, as_percent, styled
+from analysis.metrics.answers import contrast as contrast_of_all
 from analysis.metrics.answers import contrast_among
 from analysis.run_folder.traffic import Traffic
 
@@ -45,4 +46,4 @@ def contrast(traffic: Traffic) -> Figure:
 def _of(traffic: Traffic, name: str) -> dict[str, Any]:
     if name in traffic.run.groups:
         return contrast_among(traffic, np.asarray(traffic.requests["group"] == name))
-    return contrast_among(traffic, np.ones(len(traffic.requests), dtype=bool))
+    return contrast_of_all(traffic)

@@ -16,6 +16,7 @@ from analysis.metrics.by_client import (
     worst_decile_by_chance,
 )
 from analysis.metrics.measures import local_risk, oracle_risk, realised_risk, remote_risk
+from analysis.run_folder.kept import kept
 from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Mask, Traffic, ratio, share
 from sim.results.columns import CAUSES, OUTCOMES
@@ -62,6 +63,7 @@ def _gain(correct: NDArray[Any], alone: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
+@kept
 def contrast(traffic: Traffic) -> dict[str, Any]:
     """Accuracy of m and of e on what the policy sent and on what it kept (held-out samples).
 

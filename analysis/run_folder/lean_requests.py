@@ -25,8 +25,10 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.several_attempts import SERVED, add_several, told_by_own_row
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from analysis.side_by_side import in_order, side_by_side
+from analysis.statistics.clusters import Clusters
 from analysis.statistics.pieces import pieces
 from analysis.statistics.room import taken
+from analysis.statistics.scattered import Scattered, estimated
 from sim.errors import BadInput
 from sim.results import columns, columns_by_run
 from sim.sorting import by_time
@@ -62,10 +64,11 @@ NEEDED = (
     "cost",
 )
 AGE = columns_by_run.NEAREST[1].name
+WHOM = "arrived_at_s", "client_id", "base_id", "group"
 
 
-def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
-    """Every request, in order of arrival, then of request_id.
+def read_lean(run: Run, skipped: list[str] | None = None) -> tuple[pd.DataFrame, Clusters | Scattered]:
+    """Every request, in order of arrival, then of request_id; and who asked about what after the warm-up.
 
     As in the tables: request_id, client_id, sample_id, group, held_out, label, arrived_at_s, score, deferred,
     attempts, outcome, server_cause, answered_by, correct. Made here: base_id; is_decided; first_s and final_s
@@ -124,12 +127,20 @@ def read_lean(run: Run, skipped: list[str] | None = None) -> pd.DataFrame:
 
         # Column by column: a sort of them all at once would hold them twice.
         listed = list(found)
-        sorted_columns: dict[str, Any] = {
-            name: column.result() for name, column in zip(listed, in_order(work, sort, listed), strict=True)
-        }
+        columns_to_come = {name: work.submit(sort, name) for name in WHOM}
+        whom = work.submit(_whom, run.warm_up_s, [columns_to_come[name] for name in WHOM])
+        columns_to_come |= {name: work.submit(sort, name) for name in listed if name not in WHOM}
+        sorted_columns: dict[str, Any] = {name: columns_to_come[name].result() for name in listed}
     for name, known in names.items():
         sorted_columns[name] = pd.Categorical.from_codes(sorted_columns[name], pd.Index(list(known)))
-    return pd.DataFrame(sorted_columns, copy=False)
+    return pd.DataFrame(sorted_columns, copy=False), whom.result()
+
+
+def _whom(warm_up_s: float, columns_to_come: list[Future[Array]]) -> Clusters | Scattered:
+    """Of the requests that arrived after the warm-up, from the columns WHOM in order."""
+    arrived_at_s, *asked = (column.result() for column in columns_to_come)
+    first = int(np.searchsorted(arrived_at_s, warm_up_s))
+    return estimated(*(column[first:] for column in asked))
 
 
 def _piece_in_order(arrived_at_s: Array, piece: slice) -> NDArray[np.intp]:

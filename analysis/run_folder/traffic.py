@@ -23,7 +23,7 @@ from analysis.statistics.cells import numbered
 from analysis.statistics.clusters import Clusters, clusters
 from analysis.statistics.pieces import AT_ONCE
 from analysis.statistics.room import files_of, let_go, rows_of
-from analysis.statistics.scattered import Scattered, estimated
+from analysis.statistics.scattered import Scattered
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -154,11 +154,10 @@ def traffic_of(run: Run, skipped: list[str] | None = None) -> Traffic:
 def traffic_kept(run: Run, skipped: list[str] | None = None) -> Traffic:
     """The same, without requests where none were kept."""
     with in_one_line(run.warnings):
-        everything = read_lean(run, skipped)
+        everything, whom = read_lean(run, skipped)
         every = arrays_of(everything)
         first = int(np.searchsorted(every["arrived_at_s"], run.warm_up_s))
         requests = {name: values[first:] for name, values in every.items()}
-        whom = estimated(requests["client_id"], requests["base_id"], requests["group"].codes)
         told = run.columns_of("timeline")
         seconds = {name: values[told["at_s"] >= run.warm_up_s] for name, values in told.items()}
         traffic = Traffic(run, requests, find_outages(run), everything, seconds, whom)

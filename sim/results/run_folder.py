@@ -228,7 +228,7 @@ class Parts:
 def encoding(schema: pa.Schema) -> dict[str, Any]:
     """How columns are packed. Few instants occur twice, so a dictionary of them would only take time; byte by
     byte across the rows they pack better, and so do the steps from one request or client to the next. The
-    least and the most of a part are kept of what readers skip parts by."""
+    least and the most of a part are kept of what others' readers may skip parts by."""
     packed = {pa.float64(): "BYTE_STREAM_SPLIT", pa.int64(): "DELTA_BINARY_PACKED"}
     encodings = {field.name: packed[field.type] for field in schema if field.type in packed}
     encodings |= {name: "DELTA_BINARY_PACKED" for name in schema.names if name == "client_id"}

@@ -235,6 +235,21 @@ def test_instants_are_packed_without_a_dictionary(tmp_path):
     assert any("DICTIONARY" in name for name in packed["kind"])
 
 
+def test_parts_tell_the_least_and_the_most_of_whom_and_when(tmp_path):
+    """By which readers skip parts; of other columns it would take time to find them."""
+    rows = {"request_id": [5, 7], "client_id": [0, 3], "arrived_at_s": [1.5, 9.0], "cost": [0.0, 0.1]}
+    write_table(tmp_path / "t.parquet", pa.table(rows))
+    group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
+    columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+    told = {name: one.statistics for name, one in columns.items() if one.is_stats_set}
+    assert {name: (one.min, one.max) for name, one in told.items()} == {
+        "request_id": (5, 7),
+        "client_id": (0, 3),
+        "arrived_at_s": (1.5, 9.0),
+    }
+    assert "DELTA_BINARY_PACKED" in columns["client_id"].encodings
+
+
 def test_json_is_sorted_and_ends_with_a_newline(tmp_path):
     write_json(tmp_path / "s.json", {"b": 1, "a": None})
     text = (tmp_path / "s.json").read_text()
