@@ -25,6 +25,7 @@ from analysis.run_folder.run import Run
 from analysis.run_folder.several_attempts import SERVED, add_several, told_by_own_row
 from analysis.run_folder.whom import codes_of, names_of_models, server_asked
 from analysis.side_by_side import in_order, side_by_side
+from analysis.statistics.cells import narrow
 from analysis.statistics.clusters import Clusters
 from analysis.statistics.pieces import pieces
 from analysis.statistics.room import taken
@@ -150,7 +151,7 @@ def _piece_in_order(arrived_at_s: Array, piece: slice) -> NDArray[np.intp]:
 
 def _in_order(
     pieces_in_order: list[Future[NDArray[np.intp]]], arrived_at_s: Array, request_id: Array
-) -> NDArray[np.intp]:
+) -> NDArray[np.int32]:
     """The places of the requests (n,) by arrival, then by id. Few arrive at one instant, so that one key does
     nearly all of it; and what comes of pieces is nearly in order, as those come one after the other."""
     order = np.concatenate([piece.result() for piece in pieces_in_order])
@@ -163,7 +164,7 @@ def _in_order(
         tied[1:] |= is_same
         rows = order[tied]
         order[tied] = rows[np.lexsort((request_id[rows], arrived_at_s[rows]))]
-    return order
+    return narrow(order, np.iinfo(np.int32).max)
 
 
 def _schema(run: Run) -> pa.Schema:
