@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.figures.deferral import as_the_curves, deferral_rate_and_risk, operating_point
+from analysis.figures.deferral import as_the_curves, paid_as_the_curves, ran_as_the_curves
 from analysis.figures.online import drifts
 from analysis.figures.style import score_name
 from analysis.metrics.by_client import LEAST_REQUESTS
@@ -56,8 +56,7 @@ def latency(_traffic: Traffic, summary: Summary) -> str:
 
 
 def deferral(traffic: Traffic, _summary: Summary) -> str:
-    while_so, when = as_the_curves(traffic)
-    point = operating_point(traffic, while_so)
+    point, (_, when) = ran_as_the_curves(traffic), as_the_curves(traffic)
     table = traffic.run.deferral
     ends = table[table["group"] == "all"].sort_values("deferral_rate")["accuracy"]
     text = f"Accuracy against deferral rate for each score, {when}"
@@ -76,11 +75,11 @@ def risk(traffic: Traffic, _summary: Summary) -> str:
     table = traffic.run.deferral
     table = table[table["group"] == "all"]
     least = table.groupby("score")["risk"].min()
-    while_so, when = as_the_curves(traffic)
+    _, when = as_the_curves(traffic)
     text = f"Generalised risk against deferral rate, {when}; least " + ", ".join(
         f"{score} {number(value, 3)}" for score, value in least.items()
     )
-    rate, paid = deferral_rate_and_risk(traffic, while_so)
+    rate, paid = paid_as_the_curves(traffic)
     if rate is None or paid["value"] is None:
         return text + "."
     return f"{text}; this run sent {percent(rate)} and paid {number(paid['value'], 3)}."

@@ -23,10 +23,12 @@ from analysis.figures.style import (
     styled,
 )
 from analysis.metrics.measures import realised_risk
+from analysis.run_folder.kept import kept
 from analysis.run_folder.per_request import per_request
 from analysis.run_folder.traffic import Mask, Traffic, share
 from analysis.time_in_words import between
 
+Point = tuple[float, float, dict[str, Any]]  # deferral rate, accuracy if all were answered, and as it was
 MOST_GROUPS = 8
 ENDS = ((0, min), (1, max))
 
@@ -44,7 +46,7 @@ def deferral(traffic: Traffic) -> Figure:
     axes = figure.add_subplot(parts[0])
     _curves(axes, table[table["group"] == "all"])
     while_so, when = as_the_curves(traffic)
-    _ran(axes, traffic, while_so)
+    _ran(axes, ran_as_the_curves(traffic))
     axes.set_title(f"{'all groups' if groups else 'all clients'}: {when}")
     axes.set_ylabel("accuracy (% of held-out)")
     axes.set_xlabel("deferral rate (% sent)")
@@ -66,9 +68,8 @@ def risk(traffic: Traffic) -> Figure:
     axes = figure.subplots()
     table = traffic.run.deferral
     _curves(axes, table[table["group"] == "all"], "risk")
-    while_so, when = as_the_curves(traffic)
-    rate, paid = deferral_rate_and_risk(traffic, while_so)
-    axes.set_title(when)
+    rate, paid = paid_as_the_curves(traffic)
+    axes.set_title(as_the_curves(traffic)[1])
     if rate is not None and paid["value"] is not None:
         if paid["low"] is not None:
             axes.plot(
@@ -144,7 +145,7 @@ def _small_multiples(
     grid = [figure.add_subplot(inner[divmod(number, columns)]) for number in range(len(groups))]
     for index, (panel, name) in enumerate(zip(grid, groups, strict=True)):
         _curves(panel, table[table["group"] == name])
-        _ran(panel, traffic, among & np.asarray(traffic.requests["group"] == name))
+        _ran(panel, operating_point(traffic, among & np.asarray(traffic.requests["group"] == name)))
         panel.set_title(name)
         panel.set_xticks([0, 0.5, 1])
         is_lowest, is_first = index + columns >= len(groups), index % columns == 0
@@ -164,9 +165,8 @@ def _curves(axes: Axes, table: pd.DataFrame, of: str = "accuracy") -> None:
         axis.set_major_formatter(as_percent())
 
 
-def _ran(axes: Axes, traffic: Traffic, among: Mask) -> None:
+def _ran(axes: Axes, point: Point | None) -> None:
     """The run's own point, and from it the point that the same decisions give if each send is answered."""
-    point = operating_point(traffic, among)
     if point is None:
         return
     rate, promised, got = point
@@ -183,7 +183,19 @@ def _ran(axes: Axes, traffic: Traffic, among: Mask) -> None:
     )
 
 
-def operating_point(traffic: Traffic, among: Mask) -> tuple[float, float, dict[str, Any]] | None:
+@kept
+def ran_as_the_curves(traffic: Traffic) -> Point | None:
+    """The operating point of the requests that came while things were as the curves have them."""
+    return operating_point(traffic, as_the_curves(traffic)[0])
+
+
+@kept
+def paid_as_the_curves(traffic: Traffic) -> tuple[float | None, dict[str, Any]]:
+    """The deferral rate and risk of the same."""
+    return deferral_rate_and_risk(traffic, as_the_curves(traffic)[0])
+
+
+def operating_point(traffic: Traffic, among: Mask) -> Point | None:
     """Of the held-out requests in `among`: deferral rate, accuracy if the server had answered whatever was
     sent, and accuracy as it was with its interval; None where nothing was decided."""
     requests = traffic.requests
