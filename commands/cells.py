@@ -3,7 +3,6 @@ Between those commands and the store of runs (`run_cache`)."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import typer
 from commands.interrupts import EXIT_CODE
 from commands.progress import Reporter
 from commands.run_cache import Cell, How, compute_all
+from sim.another_process import cores
 from sim.errors import BadInput
 from sim.scenario.text.wording import show as shown
 
@@ -24,7 +24,7 @@ def how_of(jobs: int | None, workers: int, ray_address: str | None) -> How:
         raise BadInput("--workers: goes with --jobs 1 alone; else each run has one process")
     if ray_address and (jobs or 0) < 2 and not workers:
         raise BadInput("--ray-address: goes with --jobs of 2 or more, or with --workers")
-    return How(1 if workers else jobs or os.cpu_count() or 1, workers, ray_address)
+    return How(1 if workers else jobs or cores(), workers, ray_address)
 
 
 def all_of(cells: Sequence[Cell], how: How, progress: Reporter, what: str = "cells") -> Mapping[Path, str]:

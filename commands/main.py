@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from commands.interrupts import EXIT_CODE, CtrlC, ending_at_once
 from commands.options import CHECKPOINT_EVERY_S, Changes, Quietly, RayAddress, ScenarioName, Seed
 from commands.terminal import Terminal, printable
 from sim import __version__
+from sim.another_process import cores
 from sim.errors import BadInput, RunFailed
 
 
@@ -112,7 +112,7 @@ def run(
         from sim.scenario import question_of, read
         from sim.scenario.library import locate
 
-    actors = 0 if local else workers or os.cpu_count() or 1
+    actors = 0 if local else workers or cores()
     progress, ctrl_c = reporter_for(quiet), CtrlC()
     try:
         # Whether the learners can do it, opening the fleet says, before anything is claimed or started.

@@ -16,10 +16,10 @@ from typing import Any
 
 from live.needs import Terms
 from live.service import Law
+from sim.another_process import python_path
 from sim.engine.wall_clock import Ask, Time, Word
 from sim.errors import BadInput
 
-ROOT = Path(__file__).resolve().parents[1]
 COME_UP_S = 20.0  # wall time for the processes to be there
 LOAD_S = 60.0  # for replicas to have loaded a model
 GO_DOWN_S = 0.5  # wall time for them to end by themselves
@@ -51,12 +51,11 @@ class Processes:
 
     async def _start(self) -> None:
         # -S: as of `live.front.SLEEPER`.
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-S", "-m", "live.front", str(self._port)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {"PYTHONPATH": python_path()},
         )
         assert self._process.stdout is not None
         what, told = json.loads(await self._process.stdout.readline() or '["failed", "it ended"]')

@@ -1,5 +1,5 @@
 """Another process of this project's code, for work that goes on beside what this one does; and how many cores
-there are for that. Used by `sim.engine.compiling.beside` and `sim.world.arrivals.beside`."""
+there are for that. `sim.engine.compiling.beside` and `sim.world.arrivals.beside` begin one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def python_path() -> str:
+    """For `PYTHONPATH` of another process: where this project's packages are, and what stood there before."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def begun(
     module: str, *words: str, stdin: int, ends: Sequence[int] = (), apart: bool = False
 ) -> subprocess.Popen[bytes] | None:
@@ -26,11 +31,10 @@ def begun(
     stdin: as for `Popen`; ends: open files that it has, too; apart: in a group of its own, so that Ctrl-C at
     a terminal does not reach it.
     """
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         return subprocess.Popen(
             (*COMMAND, module, *words),
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {"PYTHONPATH": python_path()},
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

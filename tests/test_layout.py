@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "sim": set(),
     "live": {"sim", "agents.backends.cluster", "agents.backends.before_ray", "agents.server.runnable"},
     "agents": {
+        "sim.another_process",
         "sim.scenario",
         "sim.registry",
         "sim.messages",

@@ -24,11 +24,11 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from agents.backends import cluster_end
 from agents.backends.limits import WITH_RAY, WITHOUT_RAY, require_room
+from sim.another_process import python_path
 from sim.errors import BadInput, RunFailed
 from sim.results.whole_files import locked
 
 QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-ROOT = Path(__file__).resolve().parents[2]
 KNOCK_S = 5.0  # wall time for a sign of life from an address
 SEATS_S = 30.0  # wall time for CPUs to become free
 LOOK_S = 1.0  # wall time between two looks at tasks
@@ -162,7 +162,6 @@ def run_tasks(
 def _start(cpus: int, folder: Path) -> None:
     """Starts a private cluster on the loopback device, with its files in `folder`. Raises RunFailed if it
     does not come up: too few threads or addresses for its processes, or a machine that is too busy."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         ray.init(
             "local",
@@ -170,7 +169,7 @@ def _start(cpus: int, folder: Path) -> None:
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
             _temp_dir=str(folder),
-            runtime_env={"env_vars": {"PYTHONPATH": path}},  # its processes import `agents` wherever they are
+            runtime_env={"env_vars": {"PYTHONPATH": python_path()}},  # for its processes, wherever they are
             **QUIET,
         )
     except Exception as error:  # Ray raises no kind of its own here

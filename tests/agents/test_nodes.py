@@ -14,6 +14,7 @@ from ray.cluster_utils import Cluster
 
 from agents.backends import cluster
 from agents.backends.actors import Call, Member
+from sim.another_process import python_path
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 HERE = {"node_ip_address": "127.0.0.1", "include_dashboard": False}
@@ -23,7 +24,7 @@ HERE = {"node_ip_address": "127.0.0.1", "include_dashboard": False}
 def nodes() -> Iterator[Cluster]:
     """A head with one CPU and a node with two, which can import the learners; runs join them."""
     with pytest.MonkeyPatch.context() as patch, cluster.private_folder() as folder:
-        patch.setenv("PYTHONPATH", str(cluster.ROOT))
+        patch.setenv("PYTHONPATH", python_path())
         place = HERE | {"temp_dir": str(folder)}
         (Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray").mkdir(exist_ok=True)  # Ray notes the head there
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **place})
