@@ -7,7 +7,6 @@ import asyncio
 import importlib
 import logging
 import math
-import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ import ray
 from ray import serve
 from ray.serve.exceptions import BackPressureError
 
-from agents.backends.cluster import QUIET, private_folder
+from agents.backends.cluster import private_cluster
 from live.needs import Terms
 from live.replica import KEEPS_MEMORY, busy
 from live.service import Law
@@ -28,7 +27,6 @@ from live.slots import Slots
 from sim.engine.wall_clock import Ask, Time, Word
 from sim.errors import BadInput
 
-ROOT = Path(__file__).resolve().parents[1]
 COME_UP_S = 180.0  # wall time for Ray, Serve and the replicas
 GIVE_UP_S = 60.0  # for what was begun, so that it can be ended
 BACK_S = 60.0  # wall time for replicas to be there again
@@ -123,23 +121,11 @@ class Serve:
 
     def _start(self) -> None:
         terms = self._terms
-        folder = self._at_end.enter_context(private_folder())
+        cluster = private_cluster(1, "; --server processes does without it", KEEPS_MEMORY)
+        folder = self._at_end.enter_context(cluster)
         self._slots = Slots(folder)
         self._slots.allow(terms.replicas)
         self.take_law(self._law)
-        self._at_end.callback(ray.shutdown)
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        ray.init(
-            "local",
-            num_cpus=1,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(folder),
-            runtime_env={"env_vars": {"PYTHONPATH": path} | KEEPS_MEMORY},
-            **QUIET,
-        )
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         quiet = {"log_level": "ERROR", "enable_access_log": False}
         serve.start(

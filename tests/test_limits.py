@@ -108,14 +108,25 @@ def test_threads_that_were_tried_are_gone_and_those_that_cannot_start_are_not_co
     assert threading.active_count() == before
 
 
-def test_a_cluster_that_does_not_come_up_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def timed_out(*_words: object, **_options: object) -> None:
+def test_a_cluster_that_does_not_come_up_twice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders: list[Path] = []
+
+    def timed_out(*_words: object, _temp_dir: str, **_options: object) -> None:
+        folders.append(Path(_temp_dir))
+        logs = folders[-1] / "session_2026" / "logs"
+        logs.mkdir(parents=True)
+        (logs / "gcs_server.err").write_text("on its way\nno thread left\n")
         raise Exception("The current node timed out\nduring startup.")
 
     monkeypatch.setattr(cluster.ray, "init", timed_out)
-    with pytest.raises(RunFailed) as failed:
-        cluster._start(2, tmp_path)
+    with pytest.raises(RunFailed) as failed, cluster.private_cluster(2):
+        pytest.fail("it came up")
     assert failed.value.stage == "load"
     assert failed.value.why == (
-        "Ray did not start (The current node timed out during startup); --local and --jobs 1 do without it"
+        "Ray did not start (The current node timed out during startup. no thread left); "
+        "--local and --jobs 1 do without it"
     )
+    first, second = folders
+    assert first != second
+    assert not first.exists()
+    assert not second.exists()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from agents.backends import cluster_end
-from agents.backends.limits import WITH_RAY, WITHOUT_RAY, require_room
+from agents.backends.limits import WITH_RAY, require_room
 from sim.another_process import python_path
 from sim.errors import BadInput, RunFailed
 from sim.results.whole_files import locked
@@ -33,6 +33,7 @@ KNOCK_S = 5.0  # wall time for a sign of life from an address
 SEATS_S = 30.0  # wall time for CPUs to become free
 LOOK_S = 1.0  # wall time between two looks at tasks
 AUTH_MODE = "RAY_AUTH_MODE"
+STARTS = 2  # of a private cluster, before it is said not to come up
 MOST_RETRIES = 2  # of a task whose process died
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4
 SETTINGS = 4  # the type of frame that an HTTP/2 server, so every gRPC server, answers with
@@ -60,14 +61,9 @@ class Cluster:
         self._at_end.close()
 
     def _connect(self, cpus: int, address: str | None) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: all else would come first
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        _set_for_ray()
         if address is None:
-            require_room(WITH_RAY)
-            folder = self._at_end.enter_context(private_folder())
-            self._at_end.callback(ray.shutdown)
-            _start(cpus, folder)
+            self._at_end.enter_context(private_cluster(cpus))
         else:
             self._at_end.callback(ray.shutdown)
             _join(address)
@@ -82,6 +78,35 @@ class Cluster:
             free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
             raise BadInput(f"{place}: {cpus} CPUs needed, {free.get('CPU', 0.0):g} free")
         return seats
+
+
+@contextmanager
+def private_cluster(
+    cpus: int, remedy: str = WITH_RAY.remedy, variables: Mapping[str, str] | None = None
+) -> Iterator[Path]:
+    """Within it this process has a cluster of its own on the loopback device; gives the folder of its files.
+
+    A busy machine may let a start time out, so one that fails is tried again, in another folder, after all
+    of the first has ended.
+
+    remedy: what does without it, to end a message. variables: set in the environment of its workers. Raises
+    BadInput where the limits on this process leave no room for it, and RunFailed if it does not come up.
+    """
+    require_room(WITH_RAY._replace(remedy=remedy))
+    _set_for_ray()
+    for left in reversed(range(STARTS)):
+        with ExitStack() as at_end:
+            folder = at_end.enter_context(private_folder())
+            at_end.callback(ray.shutdown)
+            try:
+                _start(cpus, folder, variables or {})
+            except Exception as error:  # Ray raises no kind of its own here
+                if left:
+                    continue
+                why = " ".join(f"{error} {_last_words(folder)}".split()).rstrip(".")
+                raise RunFailed("load", f"Ray did not start ({why}){remedy}") from error
+            yield folder
+            return
 
 
 @contextmanager
@@ -159,22 +184,31 @@ def run_tasks(
         cluster.close()
 
 
-def _start(cpus: int, folder: Path) -> None:
-    """Starts a private cluster on the loopback device, with its files in `folder`. Raises RunFailed if it
-    does not come up: too few threads or addresses for its processes, or a machine that is too busy."""
-    try:
-        ray.init(
-            "local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(folder),
-            runtime_env={"env_vars": {"PYTHONPATH": python_path()}},  # for its processes, wherever they are
-            **QUIET,
-        )
-    except Exception as error:  # Ray raises no kind of its own here
-        why = " ".join(str(error).split()).rstrip(".")
-        raise RunFailed("load", f"Ray did not start ({why}); {WITHOUT_RAY}") from error
+def _set_for_ray() -> None:
+    """What Ray reads from the environment, unless the user has set it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15: all else would come first
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+def _start(cpus: int, folder: Path, variables: Mapping[str, str]) -> None:
+    """Starts a private cluster with its files in `folder`; too few threads or addresses for its processes, or
+    a machine that is too busy, and it raises."""
+    ray.init(
+        "local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        _temp_dir=str(folder),
+        runtime_env={"env_vars": {"PYTHONPATH": python_path(), **variables}},  # wherever its processes are
+        **QUIET,
+    )
+
+
+def _last_words(folder: Path) -> str:
+    """The last line that each process of the cluster wrote to standard error: its folder ends too."""
+    files = sorted(folder.glob("session_2*/logs/*.err"))
+    return " ".join(path.read_text(errors="replace").strip().rpartition("\n")[2] for path in files)
 
 
 def _join(address: str) -> None:

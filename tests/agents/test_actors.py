@@ -45,11 +45,8 @@ SMALL = three_kinds(clients=66)  # two blocks of each group, so that two shards 
 @pytest.fixture(scope="module", autouse=True)
 def one_cluster() -> Iterator[None]:
     """One cluster for all tests here: fleets join it and leave it running."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    with cluster.private_folder() as folder:
-        cluster._start(cpus=3, folder=folder)
+    with cluster.private_cluster(cpus=3):
         yield
-        ray.shutdown()
 
 
 @pytest.fixture(scope="module")

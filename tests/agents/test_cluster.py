@@ -14,10 +14,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import ray
 
 from agents.backends import cluster
 from agents.backends.before_ray import before_ray
 from agents.backends.cluster import _join, _knock
+from agents.backends.cluster_end import _processes, _writes_below
 from sim.errors import BadInput
 
 pytestmark = pytest.mark.ray
@@ -43,6 +45,27 @@ with open_fleet(scenario(), workers=1, cache=Path(sys.argv[1])) as fleet:
 assert not ray.is_initialized()
 assert not folders[0].exists()
 """
+
+
+def test_a_start_that_times_out_is_ended_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is given no time; its server of the cluster's state comes up all the same, and must go."""
+    start, folders = cluster._start, []
+
+    def first_without_time(cpus: int, folder: Path, variables: dict[str, str]) -> None:
+        folders.append(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            if len(folders) == 1:
+                patch.setenv("RAY_gcs_server_port_wait_time_s", "0")
+            start(cpus, folder, variables)
+
+    monkeypatch.setattr(cluster, "_start", first_without_time)
+    with cluster.private_cluster(2) as folder:
+        assert folders[1:] == [folder]
+        assert not folders[0].exists()
+        assert not any(_writes_below(folders[0], pid) for pid in _processes() if pid != os.getpid())
+        assert ray.cluster_resources()["CPU"] == 2
+    assert not ray.is_initialized()
+    assert not folder.exists()
 
 
 @pytest.mark.slow
