@@ -42,6 +42,23 @@ class ended(subprocess.Popen[bytes]):  # noqa: N801  (used as a context, like a 
         super().__exit__(*broken)
 
 
+def test_whoever_has_opened_no_log_yet_is_known_by_where_it_will_lie(folder: Path, tmp_path: Path) -> None:
+    """As Ray's first process in its first moments; one that is told of another folder's log is left alone."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    wait = [sys.executable, "-c", "import time; time.sleep(600)"]
+    end = [sys.executable, "-I", "-S", cluster_end.__file__, str(tmp_path / "link/session")]
+    with (
+        ended([*wait, f"--log_dir={folder}/logs"]) as of_it,
+        ended([*wait, f"--log_dir={tmp_path}/link/session/logs"]) as by_the_link,
+        ended([*wait, f"--log_dir={folder}-2/logs"]) as of_another,
+    ):
+        subprocess.run(end, stdin=subprocess.DEVNULL, timeout=60, check=True)
+        assert of_it.wait(timeout=60) == -9
+        assert by_the_link.wait(timeout=60) == -9
+        assert of_another.poll() is None
+    assert not folder.exists()
+
+
 @pytest.fixture
 def bystanders(folder: Path, tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """One reads a log, one writes beside the folder, one names the folder and works in it."""

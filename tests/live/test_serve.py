@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
 import sys
 
 import pytest
@@ -11,6 +13,7 @@ from test_processes import LOOPBACK, OUTAGE, listening, outcomes, played, small
 
 from agents.fleet import open_fleet
 from live.playing import Served, live_path
+from sim.another_process import python_path
 from sim.engine.run import Run
 from sim.errors import BadInput
 from sim.world.arrivals.source import ScenarioArrivals
@@ -58,6 +61,45 @@ def test_replicas_of_serve_answer_by_the_model(tmp_path):
     answers = path.observed()["answers"]
     assert answers["compared"] > 0
     assert answers["unlike"] == 0
+
+
+ONE_CLUSTER_AFTER_ANOTHER = """
+from agents.backends.before_ray import before_ray
+before_ray(None)
+import logging
+from ray import serve
+from agents.backends.cluster import private_cluster
+
+class Twice:
+    async def __call__(self, number):
+        return 2 * number
+
+with private_cluster(1):
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR"})
+    twice = serve.deployment(Twice, name="twice", ray_actor_options={"num_cpus": 0})
+    print(serve.run(twice.bind(), name="twice", route_prefix="/").remote(21).result())
+with private_cluster(1):
+    print("another")
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_after_serve_another_cluster_is_started_without_a_word_of_grpc(tmp_path):
+    """Serve leaves threads in gRPC, whose preparation of forks then complains, and may abort the child."""
+    pytest.importorskip("starlette")
+    named = {name: value for name, value in os.environ.items() if not name.startswith(("GRPC_", "RAY_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_CLUSTER_AFTER_ANOTHER],
+        cwd=tmp_path,
+        env=named | {"PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("42\nanother\n", "", 0)
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch):
