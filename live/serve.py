@@ -19,7 +19,7 @@ import ray
 from ray import serve
 from ray.serve.exceptions import BackPressureError
 
-from agents.backends.cluster import private_cluster
+from agents.backends.cluster import start_private
 from live.needs import Terms
 from live.replica import KEEPS_MEMORY, busy
 from live.service import Law
@@ -121,8 +121,8 @@ class Serve:
 
     def _start(self) -> None:
         terms = self._terms
-        cluster = private_cluster(1, "; --server processes does without it", KEEPS_MEMORY)
-        folder = self._at_end.enter_context(cluster)
+        remedy = "; --server processes does without it"
+        folder = start_private(self._at_end, 1, remedy, KEEPS_MEMORY)
         self._slots = Slots(folder)
         self._slots.allow(terms.replicas)
         self.take_law(self._law)

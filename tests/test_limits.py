@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_NOFILE, setrlimit
 
@@ -113,18 +114,15 @@ def test_a_cluster_that_does_not_come_up_twice_is_one_line(monkeypatch: pytest.M
 
     def timed_out(*_words: object, _temp_dir: str, **_options: object) -> None:
         folders.append(Path(_temp_dir))
-        logs = folders[-1] / "session_2026" / "logs"
-        logs.mkdir(parents=True)
-        (logs / "gcs_server.err").write_text("on its way\nno thread left\n")
         raise Exception("The current node timed out\nduring startup.")
 
     monkeypatch.setattr(cluster.ray, "init", timed_out)
-    with pytest.raises(RunFailed) as failed, cluster.private_cluster(2):
-        pytest.fail("it came up")
+    monkeypatch.setattr(cluster, "require_room", lambda _needs: None)
+    with pytest.raises(RunFailed) as failed, ExitStack() as at_end:
+        cluster.start_private(at_end, 2)
     assert failed.value.stage == "load"
     assert failed.value.why == (
-        "Ray did not start (The current node timed out during startup. no thread left); "
-        "--local and --jobs 1 do without it"
+        "Ray did not start (The current node timed out during startup); --local and --jobs 1 do without it"
     )
     first, second = folders
     assert first != second

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import ray
@@ -61,10 +62,10 @@ class Cluster:
         self._at_end.close()
 
     def _connect(self, cpus: int, address: str | None) -> None:
-        _set_for_ray()
         if address is None:
-            self._at_end.enter_context(private_cluster(cpus))
+            start_private(self._at_end, cpus)
         else:
+            _set_for_ray()
             self._at_end.callback(ray.shutdown)
             _join(address)
 
@@ -80,33 +81,38 @@ class Cluster:
         return seats
 
 
-@contextmanager
-def private_cluster(
-    cpus: int, remedy: str = WITH_RAY.remedy, variables: Mapping[str, str] | None = None
-) -> Iterator[Path]:
-    """Within it this process has a cluster of its own on the loopback device; gives the folder of its files.
+def start_private(
+    at_end: ExitStack, cpus: int, remedy: str = WITH_RAY.remedy, variables: Mapping[str, str] | None = None
+) -> Path:
+    """Connects this process to a cluster of its own on the loopback device, which ends with `at_end`, also
+    where another thread closes that before the cluster is there. Returns the folder of its files.
 
     A busy machine may let a start time out, so one that fails is tried again, in another folder, after all
     of the first has ended.
 
-    remedy: what does without it, to end a message. variables: set in the environment of its workers. Raises
-    BadInput where the limits on this process leave no room for it, and RunFailed if it does not come up.
+    remedy: what does without it, after "; ", to end a message. variables: set in the environment of its
+    workers. Raises BadInput where this process is connected to a cluster already, or the limits on it leave
+    no room for Ray, and RunFailed if the cluster does not come up.
     """
+    if ray.is_initialized():
+        raise BadInput("a private Ray cluster: this process is connected to another")
     require_room(WITH_RAY._replace(remedy=remedy))
     _set_for_ray()
-    for left in reversed(range(STARTS)):
-        with ExitStack() as at_end:
-            folder = at_end.enter_context(private_folder())
-            at_end.callback(ray.shutdown)
-            try:
-                _start(cpus, folder, variables or {})
-            except Exception as error:  # Ray raises no kind of its own here
-                if left:
-                    continue
-                why = " ".join(f"{error} {_last_words(folder)}".split()).rstrip(".")
+    closed, starts = Event(), 0
+    while True:
+        starts += 1
+        one = at_end.enter_context(ExitStack())
+        at_end.callback(closed.set)  # before `one` ends, since what is last in goes first
+        folder = one.enter_context(private_folder())
+        one.callback(ray.shutdown)
+        try:
+            _start(cpus, folder, variables or {})
+            return folder
+        except Exception as error:  # Ray raises no kind of its own here
+            one.close()
+            if starts == STARTS or closed.is_set():
+                why = " ".join(str(error).split()).rstrip(".")
                 raise RunFailed("load", f"Ray did not start ({why}){remedy}") from error
-            yield folder
-            return
 
 
 @contextmanager
@@ -203,12 +209,6 @@ def _start(cpus: int, folder: Path, variables: Mapping[str, str]) -> None:
         runtime_env={"env_vars": {"PYTHONPATH": python_path(), **variables}},  # wherever its processes are
         **QUIET,
     )
-
-
-def _last_words(folder: Path) -> str:
-    """The last line that each process of the cluster wrote to standard error: its folder ends too."""
-    files = sorted(folder.glob("session_2*/logs/*.err"))
-    return " ".join(path.read_text(errors="replace").strip().rpartition("\n")[2] for path in files)
 
 
 def _join(address: str) -> None:

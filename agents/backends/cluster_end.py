@@ -30,9 +30,9 @@ def end(folder: Path, spared: set[int]) -> None:
         found = False
         for pid in _processes():
             if pid not in spared and (_writes(below, pid) or _is_told_of(below, pid)):
-                found = True
-                with suppress(OSError):  # it has ended meanwhile
-                    os.kill(pid, signal.SIGKILL)  # at once: later the number may be somebody else's
+                with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+                    os.kill(pid, signal.SIGKILL)  # at once: later the number may be another's
+                    found = True
         vain = 0 if found else vain + 1
         if vain == 2:
             break

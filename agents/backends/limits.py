@@ -12,7 +12,6 @@ from sim.errors import BadInput
 
 KIB, GIB = 2**10, 2**30
 STACK_BYTES = 2**16
-WITHOUT_RAY = "--local and --jobs 1 do without it"
 
 
 class Needs(NamedTuple):
@@ -27,7 +26,7 @@ class Needs(NamedTuple):
 
 WITHOUT = Needs(2 * GIB, 32, 64, "this", "")
 # Files that each process may have open: of Ray's the most had 58 with one worker, 60 with two, 70 with six.
-WITH_RAY = Needs(20 * GIB, 320, 256, "Ray with its processes", f"; {WITHOUT_RAY}")
+WITH_RAY = Needs(20 * GIB, 320, 256, "Ray with its processes", "; --local and --jobs 1 do without it")
 
 
 def require_room(needs: Needs = WITHOUT) -> None:

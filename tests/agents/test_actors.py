@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ SMALL = three_kinds(clients=66)  # two blocks of each group, so that two shards 
 @pytest.fixture(scope="module", autouse=True)
 def one_cluster() -> Iterator[None]:
     """One cluster for all tests here: fleets join it and leave it running."""
-    with cluster.private_cluster(cpus=3):
+    with ExitStack() as at_end:
+        cluster.start_private(at_end, cpus=3)
         yield
 
 

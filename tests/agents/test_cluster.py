@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,7 +19,7 @@ import ray
 from agents.backends import cluster
 from agents.backends.before_ray import before_ray
 from agents.backends.cluster import _join, _knock
-from sim.errors import BadInput
+from sim.errors import BadInput, RunFailed
 
 pytestmark = pytest.mark.ray
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -47,33 +47,56 @@ assert not folders[0].exists()
 
 
 def test_a_start_that_times_out_is_ended_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first is given no time; its server of the cluster's state comes up all the same, and must go."""
-    start, folders = cluster._start, []
+    """The first server of the cluster's state comes up all the same, and must go."""
+    start, folders = cluster._start, list[Path]()
 
-    def first_without_time(cpus: int, folder: Path, variables: dict[str, str]) -> None:
+    def not_seen(*_words: object, **_how: object) -> int:
+        raise RuntimeError("Timed out waiting for file")
+
+    def first_times_out(cpus: int, folder: Path, variables: dict[str, str]) -> None:
         folders.append(folder)
         with pytest.MonkeyPatch.context() as patch:
             if len(folders) == 1:
-                patch.setenv("RAY_gcs_server_port_wait_time_s", "0")
+                patch.setattr(ray._private.node, "wait_for_persisted_port", not_seen)
             start(cpus, folder, variables)
 
-    monkeypatch.setattr(cluster, "_start", first_without_time)
-    with cluster.private_cluster(2) as folder:
+    monkeypatch.setattr(cluster, "_start", first_times_out)
+    with ExitStack() as at_end:
+        folder = cluster.start_private(at_end, 2)
         assert folders[1:] == [folder]
         assert not folders[0].exists()
-        assert not [
-            path for path in Path("/proc").glob("[0-9]*/cmdline") if str(folders[0]) in words_of(path)
-        ]
+        assert not [one for one in Path("/proc").glob("[0-9]*/cmdline") if str(folders[0]) in words_of(one)]
         assert ray.cluster_resources()["CPU"] == 2
+        with pytest.raises(BadInput, match="connected to another"):
+            cluster.start_private(at_end, 2)
+        assert ray.is_initialized()
     assert not ray.is_initialized()
     assert not folder.exists()
 
 
 def words_of(command_line: Path) -> str:
     try:
-        return command_line.read_text()
+        return os.fsdecode(command_line.read_bytes())
     except OSError:  # it has ended meanwhile
         return ""
+
+
+def test_a_start_that_nobody_waits_for_any_more_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `live` gives Ray Serve up: another thread closes what the start belongs to."""
+    at_end, folders = ExitStack(), list[Path]()
+
+    def closed_meanwhile(_cpus: int, folder: Path, _variables: object) -> None:
+        folders.append(folder)
+        other = Thread(target=at_end.close)
+        other.start()
+        other.join()
+        assert not folder.exists()
+        raise RuntimeError("its folder is gone")
+
+    monkeypatch.setattr(cluster, "_start", closed_meanwhile)
+    with pytest.raises(RunFailed, match="its folder is gone"):
+        cluster.start_private(at_end, 2)
+    assert len(folders) == 1
 
 
 @pytest.mark.slow

@@ -59,6 +59,16 @@ def test_whoever_has_opened_no_log_yet_is_known_by_where_it_will_lie(folder: Pat
     assert not folder.exists()
 
 
+def test_it_looks_again_for_whoever_is_just_being_started(
+    folder: Path, writer: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its fork and its program a process has neither a log nor a command line of its own."""
+    looks = iter([[], [writer.pid]])
+    monkeypatch.setattr(cluster_end, "_processes", lambda: next(looks, []))
+    cluster_end.end(folder, spared=set())
+    assert writer.wait(timeout=60) == -9
+
+
 @pytest.fixture
 def bystanders(folder: Path, tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """One reads a log, one writes beside the folder, one names the folder and works in it."""
