@@ -15,13 +15,12 @@ from agents.brought_names import files_of
 from agents.data.class_counts import warn_of_shortfalls
 from agents.plan import CLIENT_BATCH, Plan, make_plan
 from sim.errors import BadInput
+from sim.messages import NUMBER_BYTES
 from sim.registry.arrivals import TraceArrivals
 from sim.registry.families import REJECTOR_FAMILIES, model_family
 from sim.scenario import Group, Scenario
 from sim.scenario.files.traces import first_other_sample
 from sim.scenario.schema.server import ServerModel
-
-NUMBER_BYTES = 4  # of a feature that is sent back
 
 
 def validate(scenario: Scenario) -> None:

@@ -14,8 +14,7 @@ from agents.federation.ensemble import Ensemble, Teacher
 from agents.plan import Plan, Variant
 from agents.server.imitating import Imitation
 from agents.server.steps import labelled
-
-NUMBER_BYTES = 4  # of what is uploaded
+from sim.messages import NUMBER_BYTES
 
 
 def wrong_of(plan: Plan, backend: Backend) -> list[NDArray[np.float64]]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NUMBER_BYTES = 4  # of a parameter, a score or a feature that devices and servers send, as float32
+
 
 @dataclass(frozen=True)
 class Samples:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.messages import NUMBER_BYTES
 from sim.results.columns_learned import federation
-from sim.world.federation import NUMBER_BYTES, Clients, upload_bytes
+from sim.world.federation import Clients, upload_bytes
 from sim.world.world import World
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.messages import NUMBER_BYTES
 from sim.periods import begin_of, periods_before
 from sim.registry.scores import SCORES
 from sim.scenario import Group, Scenario
@@ -26,7 +27,6 @@ from sim.world.versions import Log, Versions
 
 Instants = NDArray[np.float64]
 Clients = NDArray[np.int32]
-NUMBER_BYTES = 4
 NOBODY: Clients = np.empty(0, dtype=np.int32)
 FATES = ("merged", "lost", "own", "unfinished")
 
