@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from here import results_of, run_here
+from ray._private.utils import get_ray_address_file
 from ray.cluster_utils import Cluster
 
 from agents.backends import cluster
@@ -26,7 +27,7 @@ def nodes() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch, cluster.private_folder() as folder:
         patch.setenv("PYTHONPATH", python_path())
         place = HERE | {"temp_dir": str(folder)}
-        (Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray").mkdir(exist_ok=True)  # Ray notes the head there
+        Path(get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)  # Ray notes the head there
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **place})
         made.add_node(num_cpus=2, **place)
         yield made
