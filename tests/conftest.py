@@ -1,5 +1,6 @@
-"""What holds for every test: no example of a property is timed, since other work shares the cores; with many
-workers a file's tests stay together, and those that start clusters or servers come one after another."""
+"""What holds for every test: a property's examples are the same each time (but with the profile `anew`), and
+not timed, since other work shares the cores; with many workers a file's tests stay together, and those that
+start clusters or servers come one after another."""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ LIVE = Path(__file__).parent / "live"
 os.environ.setdefault("RAY_worker_niceness", "0")  # else tests of clusters starve beside the others
 before_ray(None)  # here, since some test modules import Ray as they are collected
 
-settings.register_profile("whole", settings(), deadline=None, max_examples=WHOLE)
-settings.register_profile("quick", settings(), deadline=None, max_examples=QUICK)
+settings.register_profile("whole", deadline=None, derandomize=True, max_examples=WHOLE)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=QUICK)
+settings.register_profile("anew", deadline=None, max_examples=WHOLE)
 
 
+@pytest.hookimpl(tryfirst=True)  # Hypothesis loads a profile that was asked for, and then that one counts
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test module is imported."""
     settings.load_profile("quick" if "not slow" in config.option.markexpr else "whole")

@@ -100,7 +100,7 @@ def assert_paths_agree(world: Any, make: Any) -> None:
         assert mine == other, f"chunk {index}"
 
 
-@tried(250, derandomize=True)
+@tried(250)
 @given(worlds())
 def test_it_leaves_what_simpys_loop_leaves(world):
     """Rows, sends, the time line and the whole state after every chunk; tables are made of nothing else."""
@@ -115,13 +115,13 @@ def test_it_leaves_what_simpys_loop_leaves_on_new_worlds(world):
     assert_paths_agree(world, compiled)
 
 
-@tried(150, derandomize=True)
+@tried(150)
 @given(several())
 def test_it_leaves_what_simpys_loop_leaves_of_several_servers(world):
     assert_paths_agree(world, compiled)
 
 
-@tried(60, derandomize=True)
+@tried(60)
 @given(worlds() | several())
 def test_the_path_may_change_at_any_chunk(world):
     """And no array is too short, however little room there was to begin with."""
@@ -131,7 +131,7 @@ def test_the_path_may_change_at_any_chunk(world):
         assert_paths_agree(world, InTurns)
 
 
-@tried(30, derandomize=True)
+@tried(30)
 @given(worlds(), st.booleans())
 def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
     """What the one kept, the other restores, after every chunk, and by code compiled once."""
@@ -155,7 +155,7 @@ def test_a_run_that_broke_off_goes_on_in_the_other_loop(world, begins_compiled):
     assert len(compiled_clock.walk.signatures) == 1
 
 
-@tried(40, derandomize=True)
+@tried(40)
 @given(worlds())
 def test_its_tables_equal_the_reference(world):
     scenario, arrivals, chunk_s = world

@@ -439,7 +439,7 @@ def test_fields_of_tuples_are_in_the_fingerprint():
     assert len(found) == 3
 
 
-@tried(50, derandomize=True)
+@tried(50)
 @given(worlds())
 def test_every_run_asks_for_the_types_that_are_compiled_beside(world):
     known = World(world[0])

@@ -27,7 +27,7 @@ def assert_loops_agree(scenario, arrivals, chunk_s, learned=None):
 
 
 @pytest.mark.slow
-@tried(150, derandomize=True)
+@tried(150)
 @given(worlds())
 def test_every_table_equals_the_reference(world):
     """The same 400 worlds every time, so that a failure is the code's and not the day's."""
@@ -42,7 +42,7 @@ def test_every_table_equals_the_reference_on_new_worlds(world):
     assert_loops_agree(*world)
 
 
-@tried(200, derandomize=True)
+@tried(200)
 @given(several())
 def test_several_servers_and_options_equal_the_reference(world):
     assert_loops_agree(*world)
@@ -55,7 +55,7 @@ def test_several_servers_and_options_equal_the_reference_on_new_worlds(world):
     assert_loops_agree(*world)
 
 
-@tried(60, derandomize=True)
+@tried(60)
 @given(together())
 def test_clients_that_learn_together_equal_the_reference(world):
     """Rounds, uploads, merges and broadcasts, of rejectors and of prototypes."""
@@ -63,7 +63,7 @@ def test_clients_that_learn_together_equal_the_reference(world):
     assert_loops_agree(scenario, arrivals, chunk_s, learned)
 
 
-@tried(60, derandomize=True)
+@tried(60)
 @given(together(near=True))
 def test_neighbours_equal_the_reference(world):
     """Clusters with one uplink, and what is handed over."""

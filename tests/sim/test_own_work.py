@@ -33,7 +33,7 @@ def without_rounds(scenario):
 
 
 @pytest.mark.slow
-@tried(100, derandomize=True)
+@tried(100)
 @given(worlds())
 def test_both_clocks_equal_the_reference(world):
     scenario, arrivals, chunk_s = world

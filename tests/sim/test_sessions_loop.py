@@ -14,7 +14,7 @@ from sim.engine.choice import EnginePath
 from sim.scenario.rules.sessions import sessions_can_be_played
 
 
-@tried(120, derandomize=True)
+@tried(120)
 @given(session_worlds())
 def test_sessions_equal_the_reference(world):
     scenario, learned, arrivals, chunk_s = world
@@ -22,7 +22,7 @@ def test_sessions_equal_the_reference(world):
     assert_loops_agree(scenario, arrivals, chunk_s, learned)
 
 
-@tried(32, derandomize=True)
+@tried(32)
 @given(session_worlds())
 def test_both_clocks_play_them_alike_in_windows_of_any_length(world):
     scenario, learned, arrivals, chunk_s = world

@@ -35,7 +35,7 @@ def cut_off(draft: int, at: tuple[tuple[float, float], ...] = (), items: int = 2
     return scenario_of(horizon_s=60.0, fleet=(fleet,), server=server)
 
 
-@tried(24, derandomize=True)
+@tried(24)
 @given(
     draft=st.integers(1, 8),
     more=st.integers(0, 20),
@@ -60,7 +60,7 @@ def test_final_answers_are_those_of_asking_for_every_item(draft, more, at, share
     assert (drafted["shown_label"] == drafted["client_label"])[first].mean() >= 0.99
 
 
-@tried(40, derandomize=True)
+@tried(40)
 @given(session_worlds())
 def test_items_are_numbered_and_drafts_counted(world):
     """Final items come one after another, each once; every draft is of a block; what is taken back was

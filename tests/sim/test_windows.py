@@ -197,7 +197,7 @@ def test_where_windows_end_changes_no_row_and_no_second(made, by_minutes, tmp_pa
             np.testing.assert_array_equal(found[name][column], expected[column], err_msg=column)
 
 
-@tried(30, derandomize=True)
+@tried(30)
 @given(worlds() | several(), st.sampled_from([1.0, 3.0, 4.0]))
 def test_where_windows_end_changes_nothing_in_random_worlds(world, window_s):
     """Closed loops, prices that hear, training and outages included; against the run as one window."""
