@@ -109,6 +109,12 @@ def test_threads_that_were_tried_are_gone_and_those_that_cannot_start_are_not_co
     assert threading.active_count() == before
 
 
+def test_a_cluster_without_room_is_refused_with_what_does_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "threads_that_start", lambda _count: 7)
+    with pytest.raises(BadInput, match=r"7 more, Ray .* needs 320 or more: .*; --server processes does$"):
+        cluster.start_private(ExitStack(), 1, "; --server processes does")
+
+
 def test_a_cluster_that_does_not_come_up_twice_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     folders: list[Path] = []
 

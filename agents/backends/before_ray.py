@@ -10,7 +10,7 @@ def before_ray(address: str | None) -> None:
     # Whoever is late, such as a request that is cancelled as its cluster ends, would start another one.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     # gRPC would prepare each fork of this process for a child that goes on with gRPC. Beside the threads that
-    # Ray Serve leaves, in one start of a cluster in fourteen a child of it aborts, and Ray waits in vain.
+    # Ray Serve leaves, such a child aborts now and then before it is Ray's program, and Ray waits in vain.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if address is None:
         # Ray takes a loopback address for a mistake and listens on every interface instead, unless it may not
